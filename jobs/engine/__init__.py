@@ -1,0 +1,6 @@
+"""The copy engine: takes snapshots, writes backup copies in the restic format, reads them back.
+
+Pure: no Django, no RQ, no Redis, no database. It is importable and usable alone, from a plain script.
+The Django half of ``jobs`` turns rows into the frozen plans of :mod:`jobs.engine.plan`, and the events of
+:mod:`jobs.engine.events` back into rows.
+"""

@@ -1,0 +1,1 @@
+"""Stores that hold a repository's files. One driver file per medium; none knows another."""

@@ -1,0 +1,121 @@
+"""Frozen values that say what an operation is to do. Rows become plans in ``jobs.runner``; nothing here touches disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import NewType
+
+from .events import Counters
+from .ids import FileId
+
+StoredPath = NewType("StoredPath", bytes)
+"""Absolute path inside a backup copy, raw bytes, ``/`` separated, no trailing slash: ``b"/srv/data"``."""
+
+
+class Secret:
+    """A secret whose ``repr`` is ``***``. ``reveal()`` is the only way to the text."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return "***"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRoot:
+    """One content path: ``directory`` is where its files are readable now, ``stored_as`` the path kept in the copy."""
+
+    directory: Path
+    stored_as: StoredPath
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopySettings:
+    """Tuning of a backup copy. ``readers`` None = one process per core. ``memory_bytes`` bounds buffers of all readers.
+
+    ``state_directory`` holds the local state of unchanged directories; safe to lose, None = do without.
+    """
+
+    compression_level: int = 3
+    pack_bytes: int = 16 * 2**20
+    readers: int | None = None
+    memory_bytes: int = 384 * 2**20
+    state_directory: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyPlan:
+    """A backup copy of readable source roots into the repository on one medium.
+
+    ``taken_at_ns`` is the time of the storage's snapshot: it becomes the snapshot file's time.
+    ``parent`` is the snapshot file to compare with; None = full. ``tags`` must hold no secret.
+    """
+
+    roots: tuple[SourceRoot, ...]
+    hostname: str
+    username: str
+    taken_at_ns: int
+    parent: FileId | None = None
+    tags: tuple[str, ...] = ()
+    settings: CopySettings = field(default_factory=CopySettings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyResult:
+    """What was committed. ``exceptions`` in the counters > 0 means *partial* (RULES J6)."""
+
+    snapshot_file_id: FileId
+    tree_id: str
+    counters: Counters
+    parent_used: FileId | None
+    source_note: str = ""
+
+
+class Overwrite(StrEnum):
+    """What a restore does with a file that exists (RULES V2)."""
+
+    NEVER = "never"
+    IF_NEWER = "if newer"
+    ALWAYS = "always"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestorePlan:
+    """Restore ``paths`` (empty = everything) of one snapshot file below ``target``.
+
+    A path lands at ``target`` + its stored path, as stock restic does; with ``strip_prefix`` that leading part of the
+    stored path is left out first.
+    """
+
+    snapshot_file_id: FileId
+    target: Path
+    paths: tuple[StoredPath, ...] = ()
+    strip_prefix: StoredPath = StoredPath(b"")
+    overwrite: Overwrite = Overwrite.IF_NEWER
+    with_metadata: bool = True
+    sparse: bool = True
+    dry_run: bool = False
+    readers: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreResult:
+    counters: Counters
+    files_skipped: int = 0
+    warnings: int = 0

@@ -1,0 +1,1 @@
+"""Snapshot engines: one driver file each; none knows another."""
