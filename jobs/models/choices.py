@@ -1,0 +1,107 @@
+"""Every choice the job tables know, for columns, forms and templates."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from jobs.rules import states
+
+
+class Operation(models.TextChoices):
+    SNAPSHOT = "snapshot", "Snapshot"
+    BACKUP_COPY = "backup_copy", "Backup copy"
+    RESTORE = "restore", "Restore"
+    TEST = "test", "Test"
+    DEMO = "demo", "Sample data"
+
+
+class JobState(models.TextChoices):
+    """RULES J1; the moves between them are :data:`jobs.rules.states.JOB_MOVES`."""
+
+    QUEUED = states.JobState.QUEUED.value, "Queued"
+    WAITING = states.JobState.WAITING.value, "Waiting"
+    PENDING = states.JobState.PENDING.value, "Pending"
+    RUNNING = states.JobState.RUNNING.value, "Running"
+    SUSPENDED = states.JobState.SUSPENDED.value, "Suspended"
+    COMPLETED = states.JobState.COMPLETED.value, "Completed"
+    COMPLETED_WITH_ERRORS = states.JobState.COMPLETED_WITH_ERRORS.value, "Completed with errors"
+    FAILED = states.JobState.FAILED.value, "Failed"
+    KILLED = states.JobState.KILLED.value, "Killed"
+
+
+class CopyState(models.TextChoices):
+    """RULES B4."""
+
+    NOT_SELECTED = states.CopyState.NOT_SELECTED.value, "Not selected"
+    CANDIDATE = states.CopyState.CANDIDATE.value, "Candidate"
+    TO_BE_COPIED = states.CopyState.TO_BE_COPIED.value, "To be copied"
+    COPYING = states.CopyState.COPYING.value, "Copying"
+    COPIED = states.CopyState.COPIED.value, "Copied"
+    PARTIAL = states.CopyState.PARTIAL.value, "Partial"
+    SKIPPED = states.CopyState.SKIPPED.value, "Skipped"
+    FAILED = states.CopyState.FAILED.value, "Failed"
+    PREVENTED = states.CopyState.PREVENTED.value, "Prevented"
+
+
+class Initiator(models.TextChoices):
+    """Who started a job; rules depend on it (RULES P)."""
+
+    PERSON = "person", "Person"
+    SCRIPT = "script", "Script"
+    SCHEDULE = "schedule", "Schedule"
+    INLINE = "inline", "Inline"
+
+
+class How(models.TextChoices):
+    """Through which door it came."""
+
+    WEB = "web", "Web"
+    CLI = "cli", "Command line"
+    API = "api", "API"
+    POLICY = "policy", "Policy"
+
+
+class Want(models.TextChoices):
+    """What people want a job to do; the process that runs it obeys within half a second."""
+
+    RUN = "run", "Run"
+    KILL = "kill", "Kill"
+    SUSPEND = "suspend", "Suspend"
+
+
+class Level(models.TextChoices):
+    FULL = "full", "Full"
+    INCREMENTAL = "incremental", "Incremental"
+
+
+class SnapshotState(models.TextChoices):
+    PRESENT = "present", "Present"
+    DELETING = "deleting", "Being deleted"
+    DELETED = "deleted", "Deleted"
+    MISSING = "missing", "Missing"
+
+
+class PhaseState(models.TextChoices):
+    RUNNING = "running", "Running"
+    COMPLETED = "completed", "Completed"
+    FAILED = "failed", "Failed"
+    INTERRUPTED = "interrupted", "Interrupted"
+
+
+class AttemptState(models.TextChoices):
+    """How one attempt of a job ended. *Interrupted* is an attempt's end, never a job's (RULES J1)."""
+
+    RUNNING = "running", "Running"
+    INTERRUPTED = "interrupted", "Interrupted"
+    RETRIED = "retried", "To be retried"
+    SUSPENDED = "suspended", "Suspended"
+    COMPLETED = "completed", "Completed"
+    COMPLETED_WITH_ERRORS = "completed_with_errors", "Completed with errors"
+    FAILED = "failed", "Failed"
+    KILLED = "killed", "Killed"
+
+
+class EventLevel(models.TextChoices):
+    INFO = "info", "Information"
+    WARNING = "warning", "Warning"
+    ERROR = "error", "Error"
