@@ -15,6 +15,7 @@
     │   ├── SnapshotNotOurs            a name outside ``sc-<install>-<job>-<n>`` (RULES O2)
     │   ├── EngineUnsupported          this storage cannot do what the engine needs
     │   ├── MediaRefused               the medium denies the operation (rights, read-only)
+    │   ├── FileMissing                the medium does not hold that file; names it
     │   ├── NoSpace                    the medium or the target is full
     │   ├── RepositoryMissing          no repository at that place
     │   ├── RepositoryExists           there is one already
@@ -119,6 +120,17 @@ class EngineUnsupported(Permanent):
 class MediaRefused(Permanent):
     code = "media-refused"
     default_hint = "Give the account that runs the access node the right to write there."
+
+
+class FileMissing(Permanent):
+    """``name`` is the file the medium does not hold."""
+
+    code = "file-missing"
+    default_hint = "Run a check of the medium; it names every missing file and what it touches."
+
+    def __init__(self, sentence: str, *, name: str = "", hint: str = "") -> None:
+        super().__init__(sentence, hint=hint)
+        self.name = name
 
 
 class NoSpace(Permanent):

@@ -65,7 +65,7 @@ class Media(Protocol):
     def exists(self, name: str) -> bool: ...
 
     def list(self, prefix: str) -> Iterator[tuple[str, int]]:
-        """(name relative to the medium, bytes) of every file below ``prefix`` (a folder); unordered; temp files hidden."""
+        """(name on the medium, bytes) of every file below ``prefix`` (a folder); unordered; temp files hidden."""
 
     def delete(self, name: str) -> None:
         """Remove a file; a missing one is no error."""

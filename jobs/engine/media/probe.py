@@ -1,0 +1,99 @@
+"""What pressing **Test** does on every medium: a probe file is written, read back, listed and deleted, and measured."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable
+from typing import Final
+
+from ..errors import EngineError
+from .base import Media, TestReport, TestStep, Usage
+
+PROBE_BYTES: Final = 2**20
+PROBE_FOLDER: Final = "data"
+"""A folder of every repository, so that a Test leaves nothing new behind once one exists."""
+
+
+def run_probe(media: Media, *, prepare: Callable[[], object], place: str) -> TestReport:
+    """Run all steps until one fails; never raises an engine error. ``prepare`` reaches the ``place``."""
+    name = f"{PROBE_FOLDER}/snapcopy-test-{secrets.token_hex(8)}"
+    content = os.urandom(PROBE_BYTES)
+    usage: list[Usage] = []
+
+    def read_back() -> str:
+        if media.get(name) != content:
+            raise EngineError("The probe file came back changed.", hint="Do not use this medium.")
+        return f"{_size(PROBE_BYTES)} read back, identical"
+
+    def find() -> str:
+        if (name, PROBE_BYTES) not in media.list(PROBE_FOLDER):
+            raise EngineError("The probe file is not listed.", hint="Do not use this medium.")
+        return "the probe file is listed"
+
+    def remove() -> str:
+        media.delete(name)
+        if media.exists(name):
+            raise EngineError("The probe file is still there after its deletion.", hint="Do not use this medium.")
+        return "the probe file is gone"
+
+    def measure() -> str:
+        usage.append(media.usage())
+        free, total = usage[0].free_bytes, usage[0].total_bytes
+        if free is None or total is None:
+            return "this medium does not tell its size"
+        return f"{_size(free)} free of {_size(total)}"
+
+    def reach() -> str:
+        prepare()
+        return place
+
+    def write() -> str:
+        media.put(name, [content])
+        return f"{_size(PROBE_BYTES)} written and durable"
+
+    steps: list[TestStep] = []
+    for label, action in (("reach", reach), ("write", write), ("read", read_back), ("list", find), ("delete", remove)):
+        steps.append(_step(label, action))
+        if not steps[-1].ok:
+            break
+    if steps[0].ok:
+        steps.append(_step("free space", measure))
+        _clean_up(media, name, steps)
+    return TestReport(steps=tuple(steps), usage=usage[0] if usage else None)
+
+
+def _step(label: str, action: Callable[[], str]) -> TestStep:
+    started = time.perf_counter()
+    try:
+        detail = action()
+    except EngineError as error:
+        return TestStep(
+            name=label, ok=False, seconds=time.perf_counter() - started, detail=error.sentence, hint=error.hint
+        )
+    seconds = time.perf_counter() - started
+    return TestStep(name=label, ok=True, seconds=seconds, detail=f"{detail} ({_duration(seconds)})")
+
+
+def _clean_up(media: Media, name: str, steps: list[TestStep]) -> None:
+    """A probe that failed half-way must not stay; its own failure was already told."""
+    if any(step.name == "delete" for step in steps):
+        return
+    try:
+        media.delete(name)
+    except EngineError:
+        return
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def _size(count: int) -> str:
+    size = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if size < 1024 or unit == "TiB":
+            return f"{size:.0f} {unit}" if size >= 10 or unit == "B" else f"{size:.1f} {unit}".replace(".0 ", " ")
+        size /= 1024
+    raise AssertionError
