@@ -45,11 +45,24 @@ class SourceRoot:
     stored_as: StoredPath
 
 
+class Trust(StrEnum):
+    """What makes a file "unchanged" since the parent, so that its content is not read again.
+
+    FULL asks for equal inode, ctime, mtime and size, as restic does: for live trees and for snapshots of the same
+    file system (btrfs). MTIME_SIZE is for snapshots that are fresh copies (directory, xfs reflink), where every file
+    has a new inode and ctime: equal mtime and size, and metadata and attributes are compared one by one.
+    """
+
+    FULL = "full"
+    MTIME_SIZE = "mtime_size"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopySettings:
     """Tuning of a backup copy. ``readers`` None = one process per core. ``memory_bytes`` bounds buffers of all readers.
 
     ``state_directory`` holds the local state of unchanged directories; safe to lose, None = do without.
+    ``trust`` is the driver's to say: see :class:`Trust`.
     """
 
     compression_level: int = 3
@@ -57,13 +70,15 @@ class CopySettings:
     readers: int | None = None
     memory_bytes: int = 384 * 2**20
     state_directory: Path | None = None
+    trust: Trust = Trust.FULL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyPlan:
     """A backup copy of readable source roots into the repository on one medium.
 
-    ``taken_at_ns`` is the time of the storage's snapshot: it becomes the snapshot file's time.
+    ``taken_at_ns`` is the time of the storage's snapshot, never later than it was taken: it becomes the snapshot file's
+    time, and files changed at that very moment are not taken for unchanged by the next copy.
     ``parent`` is the snapshot file to compare with; None = full. ``tags`` must hold no secret.
     """
 

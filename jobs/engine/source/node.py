@@ -1,0 +1,187 @@
+"""Metadata of one directory entry as restic's node JSON, built as a string.
+
+A node is ``prefix + suffix``. The *prefix* (name .. links) comes from ``lstat`` alone and is the same text as long as
+the inode did not change, so comparing it with the parent's node is the whole "unchanged" test. The *suffix* (link
+target, extended attributes, device, content or subtree) needs more system calls. Reading nodes back lives in the
+repository; which nodes are reused is decided by the backup copy.
+
+Format: https://restic.readthedocs.io/en/stable/100_references.html#trees-and-data, field order of ``restic.Node``.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import stat
+from typing import Final
+
+from .go_text import go_time, json_bytes, json_text
+
+TYPE_MASK: Final = 0o170000
+REGULAR: Final = stat.S_IFREG
+DIRECTORY: Final = stat.S_IFDIR
+SYMLINK: Final = stat.S_IFLNK
+SOCKET: Final = stat.S_IFSOCK
+DEVICES: Final = frozenset({stat.S_IFBLK, stat.S_IFCHR})
+
+NODE_TYPES: Final = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "dir",
+    stat.S_IFLNK: "symlink",
+    stat.S_IFBLK: "dev",
+    stat.S_IFCHR: "chardev",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFSOCK: "socket",
+}
+_GO_TYPE_BITS: Final = {
+    stat.S_IFDIR: 1 << 31,
+    stat.S_IFLNK: 1 << 27,
+    stat.S_IFBLK: 1 << 26,
+    stat.S_IFCHR: 1 << 26 | 1 << 21,
+    stat.S_IFIFO: 1 << 25,
+    stat.S_IFSOCK: 1 << 24,
+}
+_OWNERS_CACHED: Final = 50_000
+_modes: dict[int, str] = {}
+_owners: dict[tuple[int, int], str] = {}
+
+
+def go_mode(mode: int) -> int:
+    """``st_mode`` as Go's ``os.FileMode``: permission bits and Go's own type, setuid, setgid and sticky bits."""
+    return (
+        mode & 0o777
+        | _GO_TYPE_BITS.get(mode & TYPE_MASK, 0)
+        | (1 << 23 if mode & stat.S_ISUID else 0)
+        | (1 << 22 if mode & stat.S_ISGID else 0)
+        | (1 << 20 if mode & stat.S_ISVTX else 0)
+    )
+
+
+def _mode_text(mode: int) -> str:
+    text = _modes.get(mode)
+    if text is None:
+        go = go_mode(mode)
+        text = f'"type":"{NODE_TYPES[mode & TYPE_MASK]}",' + (f'"mode":{go},' if go else "")
+        _modes[mode] = text
+    return text
+
+
+def _owner_text(uid: int, gid: int) -> str:
+    text = _owners.get((uid, gid))
+    if text is None:
+        if len(_owners) > _OWNERS_CACHED:
+            _owners.clear()
+        text = f'"uid":{uid},"gid":{gid}'
+        try:
+            text += f',"user":"{json_text(pwd.getpwuid(uid).pw_name)}"'
+        except KeyError:
+            pass
+        try:
+            text += f',"group":"{json_text(grp.getgrgid(gid).gr_name)}"'
+        except KeyError:
+            pass
+        _owners[uid, gid] = text
+    return text
+
+
+def node_prefix(
+    name: str, st: os.stat_result, *, device_id: int = 1, ctime: str | None = None, inode: int | None = None
+) -> str:
+    """``{"name":.. "links":..`` without the closing brace. ``name`` is :func:`~.go_text.json_name`'s text.
+
+    ``device_id`` is written only where it means something: on files with several links. ``ctime`` (a Go time) and
+    ``inode`` replace those of ``st``, to ask "would this be the old node but for inode and ctime?".
+    """
+    kind = st.st_mode & TYPE_MASK
+    mtime = go_time(st.st_mtime_ns)
+    changed = go_time(st.st_ctime_ns) if ctime is None else ctime
+    number = st.st_ino if inode is None else inode
+    text = (
+        f'{{"name":"{name}",{_mode_text(st.st_mode)}"mtime":"{mtime}","atime":"{mtime}","ctime":"{changed}",'
+        f"{_owner_text(st.st_uid, st.st_gid)}"
+    )
+    if number:
+        text += f',"inode":{number}'
+    if kind == DIRECTORY:
+        return text
+    links = st.st_nlink
+    if links > 1:
+        text += f',"device_id":{device_id}'
+    if kind == REGULAR:
+        if st.st_size:
+            return f'{text},"size":{st.st_size},"links":{links}'
+        return f'{text},"links":{links}'
+    if kind == SYMLINK or kind in DEVICES:
+        text += f',"links":{links}'
+    return text
+
+
+def with_size(prefix: str, old_size: int, new_size: int) -> str:
+    """The prefix of a regular file whose size turned out to be ``new_size`` when it was read."""
+    before = f',"size":{old_size},"links":' if old_size else ',"links":'
+    after = f',"size":{new_size},"links":' if new_size else ',"links":'
+    head, _, tail = prefix.rpartition(before)
+    return head + after + tail
+
+
+def attributes_suffix(where: int | bytes | str, names: list[str]) -> str:
+    """``,"extended_attributes":[..]`` of ``names``; empty if none could be read. ACLs are attributes, too.
+
+    ``where`` is an open descriptor, or a path that is not followed if it is a symbolic link.
+    """
+    out = []
+    for name in names:
+        try:
+            value = (
+                os.getxattr(where, name) if isinstance(where, int) else os.getxattr(where, name, follow_symlinks=False)
+            )
+        except OSError:
+            continue
+        out.append(f'{{"name":"{json_text(name)}","value":{json_bytes(value)}}}')
+    return f',"extended_attributes":[{",".join(out)}]' if out else ""
+
+
+def attributes_of(where: int | bytes | str) -> str:
+    """The attributes suffix of a descriptor or an unfollowed path; empty where they are not supported."""
+    try:
+        names = os.listxattr(where) if isinstance(where, int) else os.listxattr(where, follow_symlinks=False)
+    except OSError:
+        return ""
+    return attributes_suffix(where, names) if names else ""
+
+
+def link_target_suffix(target: bytes) -> str:
+    """``linktarget``, and ``linktarget_raw`` where the target is not UTF-8 (restic >= 0.16 restores from it)."""
+    if not target:
+        return ""
+    text = json_text(target.decode("utf-8", "surrogateescape"))
+    try:
+        target.decode()
+    except UnicodeDecodeError:
+        return f',"linktarget":"{text}","linktarget_raw":{json_bytes(target)}'
+    return f',"linktarget":"{text}"'
+
+
+def special_suffix(st: os.stat_result, name: str, directory_fd: int) -> str:
+    """Suffix of a symbolic link, device or fifo, up to the closing brace. Raises OSError when it vanished."""
+    kind = st.st_mode & TYPE_MASK
+    suffix = ""
+    if kind == SYMLINK:
+        suffix = link_target_suffix(os.fsencode(os.readlink(name, dir_fd=directory_fd)))
+    suffix += attributes_of(f"/proc/self/fd/{directory_fd}/{name}")
+    if kind in DEVICES and st.st_rdev:
+        suffix += f',"device":{st.st_rdev}'
+    return suffix + ',"content":null}'
+
+
+def content_suffix(ids: list[str]) -> str:
+    """``,"content":[..]}`` of a regular file; ``ids`` are hexadecimal."""
+    if not ids:
+        return ',"content":[]}'
+    return ',"content":["' + '","'.join(ids) + '"]}'
+
+
+def subtree_suffix(tree_id: bytes) -> str:
+    """``,"content":null,"subtree":..}`` of a directory."""
+    return f',"content":null,"subtree":"{tree_id.hex()}"}}'
