@@ -1,1 +1,1 @@
-"""Reading what is to be copied: directories, metadata, file contents. Knows nothing of repositories or media."""
+"""Reading what is to be copied: directories, metadata, file contents. Knows no media and opens no repository."""

@@ -10,13 +10,14 @@ Format: https://restic.readthedocs.io/en/stable/100_references.html#trees-and-da
 
 from __future__ import annotations
 
+import base64
 import grp
 import os
 import pwd
 import stat
 from typing import Final
 
-from .go_text import go_time, json_bytes, json_text
+from ..repository.gojson import go_mode, go_time, json_body, json_body_of_bytes
 
 TYPE_MASK: Final = 0o170000
 REGULAR: Final = stat.S_IFREG
@@ -34,28 +35,9 @@ NODE_TYPES: Final = {
     stat.S_IFIFO: "fifo",
     stat.S_IFSOCK: "socket",
 }
-_GO_TYPE_BITS: Final = {
-    stat.S_IFDIR: 1 << 31,
-    stat.S_IFLNK: 1 << 27,
-    stat.S_IFBLK: 1 << 26,
-    stat.S_IFCHR: 1 << 26 | 1 << 21,
-    stat.S_IFIFO: 1 << 25,
-    stat.S_IFSOCK: 1 << 24,
-}
 _OWNERS_CACHED: Final = 50_000
 _modes: dict[int, str] = {}
 _owners: dict[tuple[int, int], str] = {}
-
-
-def go_mode(mode: int) -> int:
-    """``st_mode`` as Go's ``os.FileMode``: permission bits and Go's own type, setuid, setgid and sticky bits."""
-    return (
-        mode & 0o777
-        | _GO_TYPE_BITS.get(mode & TYPE_MASK, 0)
-        | (1 << 23 if mode & stat.S_ISUID else 0)
-        | (1 << 22 if mode & stat.S_ISGID else 0)
-        | (1 << 20 if mode & stat.S_ISVTX else 0)
-    )
 
 
 def _mode_text(mode: int) -> str:
@@ -74,11 +56,11 @@ def _owner_text(uid: int, gid: int) -> str:
             _owners.clear()
         text = f'"uid":{uid},"gid":{gid}'
         try:
-            text += f',"user":"{json_text(pwd.getpwuid(uid).pw_name)}"'
+            text += f',"user":"{json_body_of_bytes(os.fsencode(pwd.getpwuid(uid).pw_name))}"'
         except KeyError:
             pass
         try:
-            text += f',"group":"{json_text(grp.getgrgid(gid).gr_name)}"'
+            text += f',"group":"{json_body_of_bytes(os.fsencode(grp.getgrgid(gid).gr_name))}"'
         except KeyError:
             pass
         _owners[uid, gid] = text
@@ -88,7 +70,7 @@ def _owner_text(uid: int, gid: int) -> str:
 def node_prefix(
     name: str, st: os.stat_result, *, device_id: int = 1, ctime: str | None = None, inode: int | None = None
 ) -> str:
-    """``{"name":.. "links":..`` without the closing brace. ``name`` is :func:`~.go_text.json_name`'s text.
+    """``{"name":.. "links":..`` without the closing brace. ``name`` is :func:`~jobs.engine.repository.gojson.name_body`.
 
     ``device_id`` is written only where it means something: on files with several links. ``ctime`` (a Go time) and
     ``inode`` replace those of ``st``, to ask "would this be the old node but for inode and ctime?".
@@ -138,7 +120,7 @@ def attributes_suffix(where: int | bytes | str, names: list[str]) -> str:
             )
         except OSError:
             continue
-        out.append(f'{{"name":"{json_text(name)}","value":{json_bytes(value)}}}')
+        out.append(f'{{"name":"{json_body_of_bytes(os.fsencode(name))}","value":{_json_bytes(value)}}}')
     return f',"extended_attributes":[{",".join(out)}]' if out else ""
 
 
@@ -151,15 +133,18 @@ def attributes_of(where: int | bytes | str) -> str:
     return attributes_suffix(where, names) if names else ""
 
 
+def _json_bytes(data: bytes) -> str:
+    return f'"{base64.b64encode(data).decode()}"'
+
+
 def link_target_suffix(target: bytes) -> str:
     """``linktarget``, and ``linktarget_raw`` where the target is not UTF-8 (restic >= 0.16 restores from it)."""
     if not target:
         return ""
-    text = json_text(target.decode("utf-8", "surrogateescape"))
     try:
-        target.decode()
+        text = json_body(target.decode())
     except UnicodeDecodeError:
-        return f',"linktarget":"{text}","linktarget_raw":{json_bytes(target)}'
+        return f',"linktarget":"{json_body_of_bytes(target)}","linktarget_raw":{_json_bytes(target)}'
     return f',"linktarget":"{text}"'
 
 
