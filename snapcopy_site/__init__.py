@@ -1,0 +1,1 @@
+"""Composition root: settings, URLs, the console script and the servers of a single machine."""

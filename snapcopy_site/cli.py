@@ -1,0 +1,67 @@
+"""The console script ``snapcopy``; ``manage.py`` is the same program.
+
+``up`` starts before Django, because it starts what Django needs. Everything else is a management command.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from django.core.management import execute_from_command_line
+
+from snapcopy_site import supervisor
+from snapcopy_site.lib import env
+
+USAGE: Final = """\
+SnapCopy: snapshots of file servers, and backup copies of them on any media
+
+  snapcopy up [--demo] [--port N] [--bind ADDRESS]   start everything on this machine
+  snapcopy link [USER]                               a new one-time sign-in link
+  snapcopy doctor [--json]                           check everything, name the remedy
+  snapcopy node NAME                                 run one access node
+  snapcopy snapshot|copy FILESERVER/SUBCLIENT        launch a job (--wait, --json)
+  snapcopy rotate-key                                encrypt all secrets with a new key
+
+  --home FOLDER      the installation to work on (SNAPCOPY_HOME)
+  snapcopy COMMAND --help tells more; `snapcopy commands` lists Django's commands too.
+"""
+
+WITHOUT_DJANGO: Final[dict[str, Callable[[Sequence[str]], int]]] = {"up": supervisor.main}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code (2 = the command line was wrong)."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        words = _take_home(words)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    env.put("DJANGO_SETTINGS_MODULE", env.text("DJANGO_SETTINGS_MODULE", "snapcopy_site.settings"))
+    if not words or words[0] in {"help", "-h", "--help"}:
+        print(USAGE, end="")
+        return 0
+    if words[0] in WITHOUT_DJANGO:
+        return WITHOUT_DJANGO[words[0]](words[1:])
+    if words[0] == "commands":
+        words = ["help"]
+    execute_from_command_line(["snapcopy", *words])
+    return 0
+
+
+def _take_home(words: list[str]) -> list[str]:
+    """Take ``--home FOLDER`` out of the words and put it into the environment, before settings are read."""
+    for number, word in enumerate(words):
+        name, has_value, value = word.partition("=")
+        if name != "--home":
+            continue
+        if not has_value:
+            if number + 1 == len(words):
+                raise ValueError("--home needs a folder.")
+            value = words[number + 1]
+        env.put("SNAPCOPY_HOME", str(Path(value).expanduser().absolute()))
+        return words[:number] + words[number + (1 if has_value else 2) :]
+    return words

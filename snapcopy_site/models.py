@@ -1,0 +1,22 @@
+"""What the site itself remembers: links that sign a person in once."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+
+
+class SignInLink(models.Model):
+    """One link for one person, usable once until it expires. Only the token's hash is kept."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="sign_in_links")
+    token_hash = models.BinaryField(max_length=32, unique=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["expires_at"], name="site_link_expires")]
+
+    def __str__(self) -> str:
+        return f"sign-in link of {self.user}"

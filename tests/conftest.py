@@ -1,0 +1,34 @@
+"""What every test shares: skips that a complete machine must not have, and a Redis that starts empty."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+
+import pytest
+import redis
+from django.conf import settings
+
+IS_CI = os.environ.get("CI", "").lower() in {"1", "true"}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI nothing may be skipped: the machine has everything, so a skip is a failure with the skip's reason."""
+    report = yield
+    if IS_CI and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI: {item.nodeid}: {reason}"
+    return report
+
+
+@pytest.fixture
+def redis_url() -> Iterator[str]:
+    """The session's Valkey, empty, with a database number of this xdist worker."""
+    url = str(settings.SNAPCOPY_REDIS_URL)
+    connection = redis.Redis.from_url(url)
+    connection.flushdb()
+    yield url
+    connection.flushdb()
+    connection.close()

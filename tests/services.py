@@ -1,0 +1,62 @@
+"""pytest plugin: one embedded PostgreSQL and one Valkey for the whole test session, in a folder of its own.
+
+Loaded by ``-p tests.services`` before Django's settings are read. The xdist controller starts the servers, its workers
+find them through ``SNAPCOPY_HOME``; pytest-django gives each worker its own database, ``redis_url`` its own Redis number.
+A running product is not touched: its variables are taken out of the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from snapcopy_site import embedded
+from snapcopy_site.children import stop
+from snapcopy_site.lib.home import Home
+
+IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
+
+if not IS_WORKER:
+    for _name in [name for name in os.environ if name.startswith("SNAPCOPY_")]:
+        del os.environ[_name]
+    os.environ["SNAPCOPY_HOME"] = tempfile.mkdtemp(prefix="sc-test-")
+    os.environ["SNAPCOPY_SECRET_KEY"] = "only-for-tests-" + "x" * 40
+_worker_number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+os.environ["SNAPCOPY_REDIS_URL"] = f"unix://{Home.current().valkey_socket}?db={_worker_number}"
+
+_children: list[tuple[embedded.Server, subprocess.Popen[bytes]]] = []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if IS_WORKER or config.option.collectonly:
+        return
+    home = Home.current()
+    embedded.prepare(home)
+    # The checkout of the tests may lie below a private folder: PostgreSQL's account must pass the home only.
+    postgres = embedded.Postgres(home=home, settings=("fsync=off", "full_page_writes=off", "synchronous_commit=off"))
+    postgres.initialise()
+    for server in (postgres, embedded.Valkey(home=home)):
+        child = server.start()
+        _children.append((server, child))
+        embedded.wait_until_it_answers(server, child)
+
+
+def pytest_unconfigure() -> None:
+    if IS_WORKER:
+        return
+    for server, child in reversed(_children):
+        stop(child, stop_signal=server.stop_signal, timeout_seconds=10)
+    _children.clear()
+    shutil.rmtree(Home.current().path, ignore_errors=True)
+
+
+def home() -> Path:
+    """The home of this test session."""
+    return Home.current().path
+
+
