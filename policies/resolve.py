@@ -1,0 +1,83 @@
+"""From rows to the engine's objects: the only place where stored options and secrets become drivers.
+
+Build drivers in the process that uses them, on the access node. Everything raises errors of the engine's tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jobs.engine.snapshots.registry import ENGINES, EngineKind
+
+from jobs.engine.media.base import Media as MediaDriver
+from jobs.engine.media.registry import MEDIA, MediaKind
+from jobs.engine.options import FieldSpec, field_specs, parse_options
+from jobs.engine.plan import Secret as PlainSecret
+from jobs.engine.snapshots.base import SnapshotEngine
+from policies.errors import KindUnknown, SecretMissing
+from policies.models import FileServer, Installation, Media
+from policies.models.installation import new_install_id
+from policies.secrets import REPOSITORY_PASSWORD, secrets_of
+
+
+def media_kind(name: str) -> MediaKind:
+    """Raises KindUnknown."""
+    if name not in MEDIA:
+        raise KindUnknown(f"This version has no kind of medium called “{name}”.")
+    return MEDIA[name]
+
+
+def engine_kind(name: str) -> EngineKind:
+    """Raises KindUnknown."""
+    if name not in ENGINES:
+        raise KindUnknown(f"This version has no snapshot engine called “{name}”.")
+    return ENGINES[name]
+
+
+def option_specs(kind: MediaKind | EngineKind) -> tuple[FieldSpec, ...]:
+    """The settings of a kind, for forms."""
+    return field_specs(kind.options)
+
+
+def install_id() -> str:
+    """This installation's id (RULES O2)."""
+    row, _created = Installation.objects.get_or_create(pk=1, defaults={"install_id": new_install_id()})
+    return row.install_id
+
+
+def resolve_media(media: Media) -> MediaDriver:
+    """The driver of a medium. Raises KindUnknown, InvalidOptions, SecretUnreadable."""
+    return build_media(media.kind, media.options, secrets_of(media))
+
+
+def build_media(kind_name: str, options: Mapping[str, object], secrets: Mapping[str, PlainSecret]) -> MediaDriver:
+    """A driver from settings that may not be stored yet. Raises KindUnknown, InvalidOptions."""
+    kind = media_kind(kind_name)
+    return kind.build(_parse(kind, options, secrets))
+
+
+def media_password(media: Media) -> PlainSecret:
+    """The repository password. Raises SecretMissing, SecretUnreadable."""
+    password = secrets_of(media).get(REPOSITORY_PASSWORD)
+    if password is None:
+        raise SecretMissing(f"The medium “{media}” has no repository password.", hint="Type it on the medium's form.")
+    return password
+
+
+def build_engine(file_server: FileServer) -> SnapshotEngine:
+    """The snapshot engine of a file server. Raises KindUnknown, InvalidOptions, SecretUnreadable."""
+    return build_snapshot_engine(file_server.engine, file_server.options, secrets_of(file_server))
+
+
+def build_snapshot_engine(
+    engine_name: str, options: Mapping[str, object], secrets: Mapping[str, PlainSecret]
+) -> SnapshotEngine:
+    """An engine from settings that may not be stored yet. Raises KindUnknown, InvalidOptions."""
+    kind = engine_kind(engine_name)
+    return kind.build(_parse(kind, options, secrets), install_id())
+
+
+def _parse(kind: MediaKind | EngineKind, options: Mapping[str, object], secrets: Mapping[str, PlainSecret]) -> Any:
+    own = {spec.name for spec in field_specs(kind.options)}
+    return parse_options(kind.options, options, {name: value for name, value in secrets.items() if name in own})

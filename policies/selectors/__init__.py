@@ -1,0 +1,1 @@
+"""Every read of the configuration that is worth a name."""

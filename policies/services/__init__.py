@@ -1,0 +1,68 @@
+"""Every write of the configuration: keyword-only, one transaction each, with its entry in the audit trail.
+
+A wrong value raises Django's ValidationError with a message per field; what somebody else still needs raises
+:class:`~policies.errors.CannotDelete`.
+"""
+
+from .media import (
+    create_media,
+    delete_media,
+    ensure_repository,
+    record_repository_size,
+    run_media_test,
+    set_repository_id,
+    update_media,
+)
+from .nodes import delete_node, set_node_draining, set_node_enabled, update_node
+from .sources import (
+    create_file_server,
+    create_subclient,
+    delete_file_server,
+    delete_subclient,
+    run_file_server_test,
+    update_file_server,
+    update_subclient,
+)
+from .storage_policies import (
+    create_copy,
+    create_policy,
+    delete_copy,
+    delete_policy,
+    move_copy,
+    update_copy,
+    update_policy,
+)
+from .test_reports import store_test_report
+from .users import create_user, set_user_active, set_user_role
+
+__all__ = [
+    "create_copy",
+    "create_file_server",
+    "create_media",
+    "create_policy",
+    "create_subclient",
+    "create_user",
+    "delete_copy",
+    "delete_file_server",
+    "delete_media",
+    "delete_node",
+    "delete_policy",
+    "delete_subclient",
+    "ensure_repository",
+    "move_copy",
+    "record_repository_size",
+    "run_file_server_test",
+    "run_media_test",
+    "set_node_draining",
+    "set_node_enabled",
+    "set_repository_id",
+    "set_user_active",
+    "set_user_role",
+    "store_test_report",
+    "update_copy",
+    "update_file_server",
+    "update_media",
+    "update_node",
+    "update_policy",
+    "update_subclient",
+]

@@ -1,0 +1,174 @@
+"""Media: their settings, their password, and the repository that lies on each."""
+
+from __future__ import annotations
+
+import time
+from typing import TypedDict, Unpack
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from jobs.engine.errors import EngineError, RepositoryMissing
+from jobs.engine.media.base import Media as MediaDriver
+from jobs.engine.media.base import TestReport, TestStep
+from jobs.engine.options import field_specs
+from jobs.engine.plan import Secret as PlainSecret
+from jobs.engine.repository.repository import Repository
+from policies import audit
+from policies.errors import RepositoryChanged
+from policies.models import Media
+from policies.resolve import media_kind, media_password, resolve_media
+from policies.secrets import REPOSITORY_PASSWORD
+from policies.services import writing
+
+
+class MediaValues(TypedDict, total=False):
+    """What a form or script may give. ``options`` are the kind's, complete and without secrets."""
+
+    name: str
+    description: str
+    kind: str
+    options: dict[str, object]
+    is_active: bool
+
+
+def create_media(
+    *,
+    user: audit.Actor,
+    secrets: writing.Secrets,
+    how: str = audit.How.WEB,
+    **values: Unpack[MediaValues],
+) -> Media:
+    """``secrets`` holds the repository password and the kind's secret options. Touches no storage."""
+    if REPOSITORY_PASSWORD not in secrets or not secrets[REPOSITORY_PASSWORD].reveal():
+        raise ValidationError({REPOSITORY_PASSWORD: "A repository is always encrypted: type a password for it."})
+    media = Media()
+    return writing.create(media, values=_checked(media, values, secrets), secrets=secrets, user=user, how=how)
+
+
+@transaction.atomic
+def update_media(
+    media: Media,
+    *,
+    user: audit.Actor,
+    secrets: writing.Secrets | None = None,
+    how: str = audit.How.WEB,
+    **values: Unpack[MediaValues],
+) -> Media:
+    """Secrets that are not given stay. The password here is the one SnapCopy opens the repository with."""
+    checked = _checked(media, values, secrets)
+    writing.update(media, values=checked, secrets=secrets, user=user, how=how)
+    writing.drop_other_secrets(media, keep=_secret_names(media.kind) | {REPOSITORY_PASSWORD})
+    return media
+
+
+def delete_media(media: Media, *, user: audit.Actor, how: str = audit.How.WEB) -> None:
+    """Forget the medium; the repository on the storage is left as it is. Raises CannotDelete."""
+    writing.delete(media, user=user, how=how)
+
+
+def set_repository_id(media: Media, repository_id: str) -> None:
+    """Remember which repository is on the medium, once. Raises RepositoryChanged if it is another or not ours alone."""
+    if media.repository_id == repository_id:
+        return
+    if media.repository_id:
+        raise RepositoryChanged(f"The repository on “{media}” is not the one SnapCopy wrote to before.")
+    try:
+        with transaction.atomic():
+            claimed = Media.objects.filter(pk=media.pk, repository_id__isnull=True).update(repository_id=repository_id)
+    except IntegrityError as error:
+        other = Media.objects.get(repository_id=repository_id)
+        raise RepositoryChanged(
+            f"The medium “{other}” already uses the repository that lies on “{media}”.",
+            hint="Give each medium a directory of its own, or use the existing medium.",
+        ) from error
+    media.refresh_from_db(fields=["repository_id"])
+    if not claimed and media.repository_id != repository_id:
+        raise RepositoryChanged(f"The repository on “{media}” was created by somebody else at the same moment.")
+
+
+def ensure_repository(media: Media) -> Repository:
+    """Open the medium's repository, creating it the first time; stores its id. Run it where the medium is.
+
+    Raises RepositoryMissing if one was there before and is not now: a new one would hide what was lost.
+    Raises WrongPassword, RepositoryChanged and the media's errors.
+    """
+    driver, password = resolve_media(media), media_password(media)
+    repository = _open_if_there(media, driver, password)
+    if repository is None:
+        if media.repository_id:
+            raise RepositoryMissing(
+                f"The repository of “{media}” is not where it was.",
+                hint="Check that the right storage is mounted, then press Test. Nothing was written.",
+            )
+        repository = Repository.create(driver, password)
+    set_repository_id(media, repository.id)
+    return repository
+
+
+def record_repository_size(media: Media, *, stored_bytes: int) -> None:
+    """Store a measured size of the repository; no audit entry, it is a measurement."""
+    Media.objects.filter(pk=media.pk).update(stored_bytes=stored_bytes, measured_at=timezone.now())
+
+
+def run_media_test(media: Media) -> TestReport:
+    """**Test**: probe the storage, then see whether the repository opens. Writes no row; never raises EngineError."""
+    try:
+        driver, password = resolve_media(media), media_password(media)
+    except EngineError as error:
+        return TestReport(steps=(failed_step("settings", error),))
+    report = driver.test()
+    if not report.ok:
+        return report
+    return TestReport(steps=(*report.steps, _repository_step(media, driver, password)), usage=report.usage)
+
+
+def failed_step(name: str, error: EngineError, *, seconds: float = 0.0) -> TestStep:
+    """A step of a Test report that tells an error."""
+    return TestStep(name=name, ok=False, seconds=seconds, detail=error.sentence, hint=error.hint)
+
+
+def _repository_step(media: Media, driver: MediaDriver, password: PlainSecret) -> TestStep:
+    started = time.perf_counter()
+    try:
+        repository = _open_if_there(media, driver, password)
+        if repository is None and media.repository_id:
+            raise RepositoryMissing(
+                "The repository is not where it was.", hint="Check that the right storage is mounted."
+            )
+    except EngineError as error:
+        return failed_step("repository", error, seconds=time.perf_counter() - started)
+    if repository is None:
+        detail = "none there yet; the first copy creates it"
+    else:
+        detail = f"{repository.id[:8]} opens with the password"
+    return TestStep(name="repository", ok=True, seconds=time.perf_counter() - started, detail=detail)
+
+
+def _open_if_there(media: Media, driver: MediaDriver, password: PlainSecret) -> Repository | None:
+    try:
+        repository = Repository.open(driver, password)
+    except RepositoryMissing:
+        return None
+    if media.repository_id and media.repository_id != repository.id:
+        raise RepositoryChanged(
+            f"The repository on “{media}” is {repository.id[:8]}; SnapCopy wrote to {media.repository_id[:8]} before."
+        )
+    return repository
+
+
+def _checked(media: Media, values: MediaValues, secrets: writing.Secrets | None) -> MediaValues:
+    """The values with normalised options. A change of kind needs the options of the new kind."""
+    name = values.get("kind", media.kind)
+    try:
+        kind = media_kind(name)
+    except EngineError as error:
+        raise ValidationError({"kind": error.sentence}) from error
+    options = values.get("options", media.options if name == media.kind else {})
+    known = writing.known_secrets(media, secrets, fields=_secret_names(name))
+    return values | {"options": writing.checked_options(kind.options, options, known)}  # type: ignore[return-value]
+
+
+def _secret_names(kind: str) -> set[str]:
+    return {spec.name for spec in field_specs(media_kind(kind).options) if spec.secret}

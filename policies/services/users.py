@@ -1,0 +1,58 @@
+"""Users and their roles. Passwords are Django's; the first sign-in goes by a one-time link."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import Group, User
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from policies import audit
+from policies.services import writing
+from snapcopy_site.lib.roles import Role, forget_role
+
+
+@transaction.atomic
+def create_user(
+    *, username: str, email: str = "", full_name: str = "", role: Role, user: audit.Actor, how: str = audit.How.WEB
+) -> User:
+    """A user without a usable password: hand out a sign-in link. Raises ValidationError."""
+    person = User(username=username, email=email, first_name=full_name)
+    person.set_unusable_password()
+    if User.objects.filter(username__iexact=username).exists():
+        raise ValidationError({"username": "There is a user of this name already."})
+    groups = [_group(role)]
+    return writing.create(person, values={"groups": groups}, user=user, how=how, sentence=f"Role {role.value}.")
+
+
+@transaction.atomic
+def set_user_role(person: User, *, role: Role, user: audit.Actor, how: str = audit.How.WEB) -> User:
+    """Exactly this role. A superuser loses that mark: the role says all. Refuses to leave no admin."""
+    if role is not Role.ADMIN:
+        _require_another_admin(person, "change the role of")
+    groups = [*person.groups.exclude(name__in=list(Role)), _group(role)]
+    values: dict[str, object] = {"groups": groups}
+    if role is not Role.ADMIN:
+        values |= {"is_superuser": False, "is_staff": False}
+    writing.update(person, values=values, user=user, how=how, sentence=f"Role {role.value}.")
+    forget_role(person)
+    return person
+
+
+@transaction.atomic
+def set_user_active(person: User, *, is_active: bool, user: audit.Actor, how: str = audit.How.WEB) -> User:
+    """An inactive user cannot sign in and is signed out at the next request. Refuses to leave no admin."""
+    if not is_active:
+        _require_another_admin(person, "deactivate")
+    return writing.update(person, values={"is_active": is_active}, user=user, how=how)
+
+
+def _group(role: Role) -> Group:
+    return Group.objects.get_or_create(name=role.value)[0]
+
+
+def _require_another_admin(person: User, what: str) -> None:
+    # lock all admins in one order, so that two admins cannot remove each other at the same moment
+    admins = User.objects.select_for_update().filter(is_active=True).order_by("pk")
+    ids = [admin.pk for admin in admins if admin.is_superuser or admin.groups.filter(name=Role.ADMIN).exists()]
+    if ids == [person.pk]:
+        raise ValidationError(f"You cannot {what} the last admin: nobody could configure SnapCopy any more.")
