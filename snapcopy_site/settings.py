@@ -5,11 +5,13 @@ Every variable has a default that suits a single machine; ``/docs/settings/`` li
 
 from __future__ import annotations
 
+import hashlib
 import socket
 from pathlib import Path
 from typing import Any
 
 import django_stubs_ext
+
 from snapcopy_site.lib import env
 from snapcopy_site.lib.home import Home
 from snapcopy_site.logs import logging_settings
@@ -140,8 +142,10 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 _https = env.flag("SNAPCOPY_HTTPS")
-SESSION_COOKIE_NAME = env.text("SNAPCOPY_SESSION_COOKIE", "snapcopy_session")
-CSRF_COOKIE_NAME = "snapcopy_csrf"
+# Cookies do not know ports: two installations on one machine must not sign each other out.
+_installation = hashlib.sha256(SECRET_KEY.encode()).hexdigest()[:8]
+SESSION_COOKIE_NAME = f"snapcopy_{_installation}"
+CSRF_COOKIE_NAME = f"snapcopy_csrf_{_installation}"
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_SAVE_EVERY_REQUEST = False
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https

@@ -49,7 +49,7 @@ def use_link(token: str) -> User | None:
 
 @transaction.atomic
 def ensure_first_admin() -> User:
-    """The administrator a link is printed for: the oldest active superuser, made without a password if there is none."""
+    """The oldest active superuser, for whom links are printed; made without a password if there is none."""
     admin = User.objects.filter(is_superuser=True, is_active=True).order_by("pk").first()
     if admin is None:
         admin = User.objects.create_superuser(FIRST_ADMIN, password=None)

@@ -43,7 +43,9 @@ def sign_in_by_link(request: HttpRequest, token: str) -> HttpResponse:
         if user is not None:
             login(request, user, backend="django.contrib.auth.backends.ModelBackend")
             if not user.has_usable_password():
-                messages.info(request, "You are signed in without a password. Set one in your account to sign in without a link.")
+                messages.info(
+                    request, "You are signed in without a password. Set one in your account to sign in without a link."
+                )
             return redirect(settings.LOGIN_REDIRECT_URL)
     link = sign_in.find_link(token)
     return render(request, "registration/sign_in_link.html", {"link": link}, status=200 if link else 410)
@@ -57,7 +59,8 @@ class ChangePassword(FormView["SetPasswordForm[User]"]):
     success_url = reverse_lazy("password_change")
 
     def get_form_class(self) -> type[SetPasswordForm[User]]:
-        return PasswordChangeForm if self.request.user.has_usable_password() else SetPasswordForm
+        user = self.request.user
+        return PasswordChangeForm if user.is_authenticated and user.has_usable_password() else SetPasswordForm
 
     def get_form_kwargs(self) -> dict[str, Any]:
         return {**super().get_form_kwargs(), "user": self.request.user}

@@ -1,7 +1,7 @@
 """pytest plugin: one embedded PostgreSQL and one Valkey for the whole test session, in a folder of its own.
 
 Loaded by ``-p tests.services`` before Django's settings are read. The xdist controller starts the servers, its workers
-find them through ``SNAPCOPY_HOME``; pytest-django gives each worker its own database, ``redis_url`` its own Redis number.
+find them through ``SNAPCOPY_HOME``; each worker has its own database (pytest-django) and its own Redis number.
 A running product is not touched: its variables are taken out of the environment.
 """
 
@@ -58,5 +58,3 @@ def pytest_unconfigure() -> None:
 def home() -> Path:
     """The home of this test session."""
     return Home.current().path
-
-
