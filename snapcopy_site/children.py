@@ -24,6 +24,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 class Account:
     """The user and group a child runs as."""
 
+    name: str
     uid: int
     gid: int
 

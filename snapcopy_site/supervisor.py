@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Final
 
 from snapcopy_site import children, embedded
-from snapcopy_site.embedded import EmbeddedServerFailed
 from snapcopy_site.lib import env
 from snapcopy_site.lib.home import Home
 from snapcopy_site.listening import Listener, ListenRefused, listen
 from snapcopy_site.service import Service
+from snapcopy_site.service_account import EmbeddedServerFailed
 
 CODE_FOLDER: Final = Path(__file__).resolve().parent.parent
 NODE_STOP_SECONDS: Final = 45.0
