@@ -1,0 +1,325 @@
+"""restic's lock protocol (design document, "Locks"): any number of shared locks, or one exclusive.
+
+A lock is a small file; whoever wants one looks for conflicting locks, writes its own, waits 200 ms and looks again. It
+is written anew every 5 minutes, and stale after 30, or when its process is known to be dead. Reading a repository
+needs no lock; appending needs a shared one, removing an exclusive one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import orjson
+
+from ..clock import Clock
+from ..errors import EngineError, MediaUnavailable, RepositoryDamaged, RepositoryLocked
+from ..events import Control, FreeRun
+from ..ids import FileId
+from .gojson import go_time, parse_go_time
+from .keys import user_name
+from .layout import FileKind, damaged, file_name
+from .repository import Repository
+
+logger = logging.getLogger(__name__)
+
+SETTLE_SECONDS: Final = 0.2
+REFRESH_SECONDS: Final = 300.0
+STALE_SECONDS: Final = 1800.0
+LOST_SECONDS: Final = STALE_SECONDS - 1.5 * REFRESH_SECONDS
+"""A lock that could not be refreshed for so long is given up before others may take it for stale."""
+
+_RETRY_REFRESH_SECONDS: Final = 30.0
+_RETRY_ACQUIRE_SECONDS: Final = 1.0
+_ours: set[FileId] = set()
+_ours_lock = threading.Lock()
+
+
+class Verdict(StrEnum):
+    """What is known of a lock's owner."""
+
+    ALIVE = "alive"
+    """On this host, and its process runs."""
+    ELSEWHERE = "elsewhere"
+    """On another host, and not old."""
+    DEAD = "dead"
+    """On this host, and its process is gone."""
+    EXPIRED = "expired"
+    """Not refreshed for 30 minutes."""
+
+    @property
+    def is_stale(self) -> bool:
+        return self in {Verdict.DEAD, Verdict.EXPIRED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockInfo:
+    """A lock in the repository, as read. ``age_seconds`` may be negative when clocks differ."""
+
+    id: FileId
+    time_ns: int
+    exclusive: bool
+    hostname: str
+    username: str
+    pid: int
+    age_seconds: float
+    verdict: Verdict
+
+    def __str__(self) -> str:
+        kind = "exclusively " if self.exclusive else ""
+        return f"{kind}by process {self.pid} on {self.hostname or 'an unnamed host'} ({self.username or 'unnamed'})"
+
+
+def list_locks(repository: Repository) -> list[LockInfo]:
+    """All locks, oldest first. One that vanishes meanwhile is left out. Raises RepositoryDamaged for an unreadable one.
+
+    Empty lock files are what an interrupted upload left on some media; as in restic they are no locks.
+    """
+    found = []
+    for file_id, size in repository.list_files(FileKind.LOCK):
+        if not size:
+            continue
+        try:
+            text = repository.read_file(FileKind.LOCK, file_id)
+        except RepositoryDamaged:
+            if repository.media.exists(file_name(FileKind.LOCK, file_id)):
+                raise
+            continue
+        found.append(_parse_lock(file_id, text, repository.clock))
+    return sorted(found, key=lambda lock: lock.time_ns)
+
+
+def _parse_lock(file_id: FileId, text: bytes, clock: Clock) -> LockInfo:
+    try:
+        value = orjson.loads(text)
+        time_ns = parse_go_time(value["time"])
+        hostname, pid = str(value.get("hostname") or ""), value["pid"]
+        if type(pid) is not int or type(value["exclusive"]) is not bool:
+            raise ValueError("a field of another type")
+        age = (clock.now_ns() - time_ns) / 1e9
+        return LockInfo(
+            id=file_id,
+            time_ns=time_ns,
+            exclusive=value["exclusive"],
+            hostname=hostname,
+            username=str(value.get("username") or ""),
+            pid=pid,
+            age_seconds=age,
+            verdict=_verdict(file_id, hostname, pid, age),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        hint = "Remove it with “unlock --remove-all” when nobody uses the repository."
+        raise damaged(file_name(FileKind.LOCK, file_id), f"it is not a lock ({error})", hint=hint) from error
+
+
+def _verdict(file_id: FileId, hostname: str, pid: int, age_seconds: float) -> Verdict:
+    if age_seconds > STALE_SECONDS:
+        return Verdict.EXPIRED
+    if hostname != socket.gethostname():
+        return Verdict.ELSEWHERE
+    if pid == os.getpid():
+        with _ours_lock:
+            return Verdict.ALIVE if file_id in _ours else Verdict.DEAD
+    return Verdict.ALIVE if _is_running(pid) else Verdict.DEAD
+
+
+def _is_running(pid: int) -> bool:
+    if pid <= 0 or pid > 1 << 30:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def clear_locks(repository: Repository, *, everything: bool = False) -> list[FileId]:
+    """Remove stale locks, or all of them (also unreadable ones). Returns what was removed.
+
+    ``everything`` is for people who know that nobody uses the repository.
+    """
+    if everything:
+        doomed = [file_id for file_id, _ in repository.list_files(FileKind.LOCK)]
+    else:
+        doomed = [lock.id for lock in list_locks(repository) if lock.verdict.is_stale]
+    for file_id in doomed:
+        repository.delete_file(FileKind.LOCK, file_id)
+    return doomed
+
+
+class RepositoryLock:
+    """One lock of this process. ``place``, ``settle`` and ``start_refreshing`` are apart so that a copy can load its
+    index during the wait and fork its workers before a thread exists; ``acquire`` does the first two in one go.
+    """
+
+    def __init__(self, repository: Repository, *, exclusive: bool) -> None:
+        self._repository = repository
+        self._exclusive = exclusive
+        self._id: FileId | None = None
+        self._placed_at = 0.0
+        self._written_ns = 0
+        self._pid = os.getpid()
+        self._mutex = threading.Lock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._lost: EngineError | None = None
+        self.cleared: list[LockInfo] = []
+        """Stale locks of others that were removed on the way."""
+
+    @property
+    def id(self) -> FileId | None:
+        """The lock file now in the repository; it changes with every refresh. None = not held."""
+        return self._id
+
+    def acquire(self, *, wait_seconds: float = 0.0, control: Control | None = None) -> None:
+        """Place and settle; tries again for up to ``wait_seconds``. Raises RepositoryLocked, Stopped."""
+        clock = self._repository.clock
+        control = control or FreeRun()
+        until = clock.monotonic() + wait_seconds
+        while True:
+            control.check()
+            try:
+                self.place()
+                self.settle()
+                return
+            except RepositoryLocked:
+                if clock.monotonic() >= until:
+                    raise
+            clock.sleep(min(_RETRY_ACQUIRE_SECONDS, max(0.0, until - clock.monotonic())))
+
+    def place(self) -> None:
+        """Write the lock unless another conflicts; stale ones are removed. Raises RepositoryLocked."""
+        self._refuse_conflicts()
+        self._id = self._write()
+        self._placed_at = self._repository.clock.monotonic()
+
+    def settle(self) -> None:
+        """Wait for the rest of 200 ms since ``place`` and look again. Raises RepositoryLocked, holding nothing."""
+        clock = self._repository.clock
+        rest = SETTLE_SECONDS - (clock.monotonic() - self._placed_at)
+        if rest > 0:
+            clock.sleep(rest)
+        try:
+            self._refuse_conflicts()
+        except EngineError:
+            self.release()
+            raise
+
+    def start_refreshing(self, *, every_seconds: float = REFRESH_SECONDS) -> None:
+        """Keep the lock fresh on a thread of its own until ``release``. Once only; after workers were forked."""
+        self._thread = threading.Thread(
+            target=self._refresh_loop, args=(every_seconds,), name="repository-lock", daemon=True
+        )
+        self._thread.start()
+
+    def refresh(self) -> None:
+        """Write the lock anew, then remove the old file. Raises RepositoryLocked if somebody removed it."""
+        with self._mutex:
+            old = self._id
+            if old is None:
+                return
+            if not self._repository.media.exists(file_name(FileKind.LOCK, old)):
+                raise RepositoryLocked("The lock of this operation was removed by somebody else.")
+            self._id = self._write()
+            self._remove(old)
+
+    def check(self) -> None:
+        """Raise if the lock was lost: removed by others, or not refreshed in time. Call before committing.
+
+        After the machine slept, a lock that nobody removed meanwhile is refreshed and goes on.
+        """
+        if self._lost is not None:
+            raise self._lost
+        if self._id is not None and self._age_seconds() > LOST_SECONDS:
+            self.refresh()
+
+    def release(self) -> None:
+        """End the thread and remove the lock. Idempotent; a forked child does nothing."""
+        if os.getpid() != self._pid:
+            return
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        with self._mutex:
+            if self._id is not None:
+                file_id, self._id = self._id, None
+                self._remove(file_id)
+
+    def _refuse_conflicts(self) -> None:
+        for lock in list_locks(self._repository):
+            if lock.id == self._id or not (self._exclusive or lock.exclusive):
+                continue
+            if lock.verdict.is_stale:
+                self._repository.delete_file(FileKind.LOCK, lock.id)
+                self.cleared.append(lock)
+                continue
+            raise RepositoryLocked(
+                f"The repository is locked {lock}, for {max(0, round(lock.age_seconds))} s since its last sign of life."
+            )
+
+    def _age_seconds(self) -> float:
+        """Since the lock was last written, by the wall clock, which goes on while the machine sleeps."""
+        return (self._repository.clock.now_ns() - self._written_ns) / 1e9
+
+    def _write(self) -> FileId:
+        now_ns = self._repository.clock.now_ns()
+        value: dict[str, object] = {
+            "time": go_time(now_ns),
+            "exclusive": self._exclusive,
+            "hostname": socket.gethostname(),
+            "username": user_name(),
+            "pid": os.getpid(),
+        }
+        value.update((name, number) for name, number in (("uid", os.getuid()), ("gid", os.getgid())) if number)
+        text = json.dumps(value, separators=(",", ":")).encode()
+        file_id = self._repository.write_file(FileKind.LOCK, text)
+        with _ours_lock:
+            _ours.add(file_id)
+        self._written_ns = now_ns
+        return file_id
+
+    def _remove(self, file_id: FileId) -> None:
+        self._repository.delete_file(FileKind.LOCK, file_id)
+        with _ours_lock:
+            _ours.discard(file_id)
+
+    def _refresh_loop(self, every_seconds: float) -> None:
+        wait = every_seconds
+        while not self._stop.wait(wait):
+            try:
+                self.refresh()
+                wait = every_seconds
+            except RepositoryLocked as error:
+                self._lost = error
+                return
+            except EngineError as error:
+                logger.warning("The repository lock cannot be refreshed: %s", error)
+                wait = min(_RETRY_REFRESH_SECONDS, every_seconds)
+                if self._age_seconds() > LOST_SECONDS:
+                    self._lost = MediaUnavailable("The repository lock could not be refreshed in time and is given up.")
+                    return
+
+
+@contextmanager
+def locked(
+    repository: Repository, *, exclusive: bool, wait_seconds: float = 0.0, control: Control | None = None
+) -> Iterator[RepositoryLock]:
+    """Hold a lock, kept fresh, for the length of the context. Raises RepositoryLocked."""
+    lock = RepositoryLock(repository, exclusive=exclusive)
+    try:
+        lock.acquire(wait_seconds=wait_seconds, control=control)
+        lock.start_refreshing()
+        yield lock
+    finally:
+        lock.release()
