@@ -39,10 +39,17 @@ class Secret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceRoot:
-    """One content path: ``directory`` is where its files are readable now, ``stored_as`` the path kept in the copy."""
+    """One content path: ``directory`` is where its files are readable now, ``stored_as`` the path kept in the copy.
+
+    ``previous`` is the same content path in the older snapshot that the plan's parent was made from, where that still
+    exists and the engine can tell what changed between the two; None = walk. ``origins`` is the snapshot's table of
+    what its files are at the source (:mod:`jobs.engine.snapshots.origins`), for engines that copy.
+    """
 
     directory: Path
     stored_as: StoredPath
+    previous: Path | None = None
+    origins: Path | None = None
 
 
 class Trust(StrEnum):

@@ -50,10 +50,15 @@ class SnapshotRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotRoot:
-    """One content path inside an opened snapshot: where its files are readable, and the path they live at."""
+    """One content path inside an opened snapshot: where its files are readable, and the path they live at.
+
+    ``origins`` is the table of :mod:`jobs.engine.snapshots.origins` of an engine that copies, None where inodes, change
+    times and owners in the snapshot are those of the source.
+    """
 
     content_path: str
     directory: Path
+    origins: Path | None = None
 
 
 class SnapshotEngine(Protocol):
@@ -71,7 +76,8 @@ class SnapshotEngine(Protocol):
     def create(self, name: SnapshotName, content: Sequence[str], control: Control) -> SnapshotRef:
         """Take a snapshot of the content paths. Leaves nothing behind when it fails or is stopped.
 
-        Raises SourceMissing, SourceUnavailable, NoSpace, StorageBusy, EngineUnsupported. A name that exists is an error.
+        Raises SourceMissing, SourceUnavailable, NoSpace, StorageBusy, EngineUnsupported;
+        StorageBusy also for a name that exists.
         """
 
     def open(self, ref: SnapshotRef) -> AbstractContextManager[tuple[SnapshotRoot, ...]]:

@@ -1,0 +1,234 @@
+"""Snapshots on btrfs: read-only snapshots of one subvolume, instant, of one moment, and comparable with each other.
+
+A snapshot is the subvolume ``<area>/<name>``; ``<area>/<name>.json`` beside it describes it. What changed between two
+is found by :mod:`jobs.engine.source`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Final
+
+from ..clock import Clock, SystemClock
+from ..errors import EngineError, InvalidOptions, SnapshotMissing, SnapshotNotOurs, StorageBusy
+from ..events import Control, FreeRun
+from ..ids import SnapshotName
+from ..media.base import TestReport
+from .area import DEFAULT_FOLDER, SnapshotArea, read_manifest, require_unread, write_manifest
+from .base import Capability, SnapshotRef, SnapshotRoot
+from .btrfs_ioctl import is_subvolume_root
+from .btrfs_progs import BtrfsProgs
+from .btrfs_volume import Volume
+from .content import checked_content, is_inside, refuse_missing
+from .probe import Probe, run_steps
+
+_FREE_RUN: Final = FreeRun()
+_MANIFEST: Final = ".json"
+_RELATIVE: Final = "content."
+"""Key of a content path, by its number, relative to the subvolume, in the handle."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BtrfsOptions:
+    """The subvolume, where its snapshots lie, and how long btrfs-progs may take."""
+
+    volume: Path = field(
+        metadata={
+            "label": "Volume",
+            "help": "The top of the btrfs subvolume that holds the content paths, often a mount point.",
+        }
+    )
+    area: Path | None = field(
+        default=None,
+        metadata={
+            "label": "Snapshot area",
+            "help": "Directory for the snapshots, on the same btrfs. Empty: the subvolume “.snapcopy” at the top of "
+            "the volume, which is never part of a snapshot.",
+        },
+    )
+    timeout_seconds: int = field(
+        default=120,
+        metadata={
+            "label": "Time limit",
+            "help": "Seconds that one btrfs command may take; a volume under heavy load needs more.",
+            "minimum": 1,
+            "maximum": 86_400,
+        },
+    )
+
+
+class BtrfsEngine:
+    """See :class:`~jobs.engine.snapshots.base.SnapshotEngine`."""
+
+    name: ClassVar[str] = "btrfs"
+    label: ClassVar[str] = "btrfs"
+    summary: ClassVar[str] = (
+        "Read-only snapshots of a btrfs subvolume. Instant, of one moment, and the next copy asks the file system "
+        "what changed. Needs btrfs-progs, and root for the comparison."
+    )
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.INSTANT, Capability.ATOMIC, Capability.DIFF})
+
+    def __init__(self, options: BtrfsOptions, install: str, clock: Clock | None = None) -> None:
+        self.volume = options.volume
+        self.area = SnapshotArea(options.area or options.volume / DEFAULT_FOLDER, install)
+        self._clock = clock or SystemClock()
+        self._progs = BtrfsProgs(options.timeout_seconds, self._clock)
+
+    def validate_content(self, content: Sequence[str]) -> None:
+        paths = checked_content(content)
+        refuse_missing(paths)
+        self._fit(paths)
+
+    def create(self, name: SnapshotName, content: Sequence[str], control: Control) -> SnapshotRef:
+        paths = checked_content(content)
+        directory = self.area.directory(name)
+        volume, relative = self._fit(paths)
+        self._prepare_area(volume, control)
+        self._sweep()
+        if os.path.lexists(directory):
+            raise StorageBusy(f"There is already a snapshot “{name}”.", hint="Resubmit the job; it takes a new name.")
+        taken_at_ns = self._clock.now_ns()
+        try:
+            self._progs.snapshot(str(self.volume), str(directory), control)
+            ref = SnapshotRef(
+                name=name,
+                engine=self.name,
+                taken_at_ns=taken_at_ns,
+                content=paths,
+                handle={"path": str(directory)}
+                | {f"{_RELATIVE}{number}": inside for number, inside in enumerate(relative)},
+                warnings=tuple(volume.left_out(relative, self.area.path)),
+            )
+            with self.area.errors("write to the snapshot area"):
+                write_manifest(ref, self._manifest(name))
+        except BaseException:
+            with contextlib.suppress(EngineError):
+                self._remove(name)
+            raise
+        return ref
+
+    @contextlib.contextmanager
+    def open(self, ref: SnapshotRef) -> Iterator[tuple[SnapshotRoot, ...]]:
+        with self.area.held(ref.name) as directory:
+            roots = tuple(
+                SnapshotRoot(content_path=path, directory=directory / ref.handle.get(f"{_RELATIVE}{number}", "."))
+                for number, path in enumerate(ref.content)
+            )
+            for root in roots:
+                if not root.directory.is_dir():
+                    raise SnapshotMissing(f"Snapshot “{ref.name}” does not hold “{root.content_path}”.")
+            yield roots
+
+    def exists(self, ref: SnapshotRef) -> bool:
+        return _is_snapshot(self.area.directory(ref.name))
+
+    def list(self) -> Sequence[SnapshotRef]:
+        return [self._read_ref(name) for name in self.area.names() if _is_snapshot(self.area.directory(name))]
+
+    def delete(self, ref: SnapshotRef) -> None:
+        self._remove(ref.name)
+
+    def test(self) -> TestReport:
+        probe = Probe(self, self.area.install, self.volume)
+
+        def look() -> str:
+            Volume.look(self.volume)
+            return f"“{self.volume}” is a btrfs subvolume, {self._progs.version(_FREE_RUN)}"
+
+        def reach() -> str:
+            self._prepare_area(Volume.look(self.volume), _FREE_RUN)
+            return f"snapshots go to “{self.area.path}”"
+
+        try:
+            return run_steps(
+                [
+                    ("storage", look),
+                    ("area", reach),
+                    ("write", probe.write),
+                    ("snapshot", lambda: probe.take(lambda name: self.create(name, (str(self.volume),), _FREE_RUN))),
+                    ("open", probe.read),
+                    ("list", probe.find),
+                    ("delete", probe.delete),
+                ],
+                self.area.path,
+            )
+        finally:
+            probe.clean_up()
+
+    def _fit(self, content: Sequence[str]) -> tuple[Volume, tuple[str, ...]]:
+        """The volume, and each content path relative to it."""
+        volume = Volume.look(self.volume)
+        for path in content:
+            if is_inside(os.path.realpath(path), os.path.realpath(self.area.path)):
+                raise InvalidOptions(f"“{path}” is inside the snapshot area “{self.area.path}”.", field="content_paths")
+        return volume, volume.relative(content)
+
+    def _prepare_area(self, volume: Volume, control: Control) -> None:
+        """A subvolume, so that no snapshot of the volume it lies in holds it; a plain directory serves too."""
+        if not os.path.lexists(self.area.path):
+            with self.area.errors("make the snapshot area"):
+                os.makedirs(self.area.path.parent, 0o700, exist_ok=True)
+            volume.require_area(self.area.path.parent)
+            self._progs.make_subvolume(str(self.area.path), control)
+            with self.area.errors("protect the snapshot area"):
+                os.chmod(self.area.path, 0o700)
+        volume.require_area(self.area.path)
+
+    def _remove(self, name: str) -> None:
+        directory = self.area.directory(name)
+        if os.path.lexists(directory):
+            if not _is_snapshot(directory):
+                raise SnapshotNotOurs(f"“{directory}” is not a btrfs snapshot, so it is left alone.")
+            with self.area.errors("open a snapshot in"):
+                lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                require_unread(lock, name)
+                if os.geteuid() != 0:
+                    self._progs.make_writable(str(directory), _FREE_RUN)
+                self._progs.delete(str(directory), _FREE_RUN)
+            finally:
+                os.close(lock)
+        with self.area.errors("remove a snapshot from"), contextlib.suppress(FileNotFoundError):
+            os.unlink(self._manifest(name))
+
+    def _read_ref(self, name: SnapshotName) -> SnapshotRef:
+        """A snapshot whose job was killed before it was described is told as one of the whole volume."""
+        try:
+            return read_manifest(self._manifest(name), name)
+        except SnapshotMissing:
+            directory = self.area.directory(name)
+            return SnapshotRef(
+                name=name,
+                engine=self.name,
+                taken_at_ns=os.stat(directory).st_ctime_ns,
+                content=(str(self.volume),),
+                handle={"path": str(directory)},
+                warnings=("The job that took this snapshot ended before it could describe it.",),
+            )
+
+    def _sweep(self) -> None:
+        """Descriptions whose snapshot was deleted outside."""
+        with self.area.errors("tidy"):
+            for entry in os.listdir(self.area.path):
+                name = entry.removesuffix(_MANIFEST)
+                with contextlib.suppress(SnapshotNotOurs, FileNotFoundError):
+                    if name != entry and not os.path.lexists(self.area.directory(name)):
+                        os.unlink(self._manifest(name))
+
+    def _manifest(self, name: str) -> Path:
+        return self.area.path / f"{self.area.owned(name)}{_MANIFEST}"
+
+
+def _is_snapshot(directory: Path) -> bool:
+    try:
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return is_subvolume_root(fd)
+    finally:
+        os.close(fd)

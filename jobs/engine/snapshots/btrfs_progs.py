@@ -1,0 +1,119 @@
+"""btrfs-progs as child processes: with a time limit, a look at the caller's control, and their words as our errors."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Sequence
+from typing import Final
+
+from ..clock import Clock
+from ..errors import (
+    EngineError,
+    EngineUnsupported,
+    InvalidOptions,
+    NoSpace,
+    SnapshotMissing,
+    SourceUnavailable,
+    StorageBusy,
+)
+from ..events import Control
+
+_LOOK_SECONDS: Final = 0.2
+_REFUSED_HINT: Final = (
+    "Run the access node as root. An ordinary user may snapshot only subvolumes he owns, and delete snapshots only "
+    "where the volume is mounted with user_subvol_rm_allowed."
+)
+
+
+class BtrfsProgs:
+    """Runs ``btrfs``; every call raises engine errors only."""
+
+    def __init__(self, timeout_seconds: float, clock: Clock, program: str = "btrfs") -> None:
+        self._timeout_seconds = timeout_seconds
+        self._clock = clock
+        self._program = program
+
+    def version(self, control: Control) -> str:
+        """“btrfs-progs v6.2”."""
+        return self._run(["--version"], control).splitlines()[0].strip()
+
+    def make_subvolume(self, path: str, control: Control) -> None:
+        self._run(["subvolume", "create", "--", path], control)
+
+    def snapshot(self, volume: str, path: str, control: Control) -> None:
+        """A read-only snapshot of ``volume`` at ``path``, which must not exist."""
+        self._run(["subvolume", "snapshot", "-r", "--", volume, path], control)
+
+    def make_writable(self, path: str, control: Control) -> None:
+        self._run(["property", "set", "-f", "-t", "subvol", path, "ro", "false"], control)
+
+    def delete(self, path: str, control: Control) -> None:
+        self._run(["subvolume", "delete", "--", path], control)
+
+    def _run(self, arguments: Sequence[str], control: Control) -> str:
+        """Standard output of one command. A child that hangs in the kernel is left to it after the time limit."""
+        what = f"btrfs {' '.join(arguments[:2])}"
+        try:
+            child = subprocess.Popen(
+                [self._program, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={"LC_ALL": "C", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+                encoding="utf-8",
+                errors="backslashreplace",
+            )
+        except OSError as error:
+            raise EngineUnsupported(
+                f"The program “{self._program}” cannot be run on this node: {error.strerror}.",
+                hint="Install btrfs-progs on the access node (apt install btrfs-progs).",
+            ) from error
+        output, complaint = self._wait(child, what, control)
+        if child.returncode != 0:
+            raise _failure(what, complaint or output)
+        return output
+
+    def _wait(self, child: subprocess.Popen[str], what: str, control: Control) -> tuple[str, str]:
+        deadline = self._clock.monotonic() + self._timeout_seconds
+        try:
+            while True:
+                try:
+                    return child.communicate(timeout=_LOOK_SECONDS)
+                except subprocess.TimeoutExpired:
+                    control.check()
+                if self._clock.monotonic() > deadline:
+                    raise StorageBusy(
+                        f"“{what}” did not end within {self._timeout_seconds:g} s.",
+                        hint="The volume may be overloaded; look at “btrfs balance status” and the kernel log.",
+                    )
+        except BaseException:
+            _abandon(child)
+            raise
+
+
+def _abandon(child: subprocess.Popen[str]) -> None:
+    child.kill()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.communicate(timeout=2)
+    for stream in (child.stdout, child.stderr):
+        if stream is not None:
+            stream.close()
+
+
+def _failure(what: str, complaint: str) -> EngineError:
+    """btrfs-progs end their complaint with the kernel's words (strerror in the C locale)."""
+    lines = [line.removeprefix("ERROR: ").strip() for line in complaint.splitlines() if line.strip()]
+    last = lines[-1] if lines else "no reason given"
+    sentence = f"“{what}” failed: {last}."
+    if "No space left" in last or "quota exceeded" in last:
+        return NoSpace(sentence)
+    if "not permitted" in last or "Permission denied" in last or "Read-only file system" in last:
+        return InvalidOptions(sentence, field="volume", hint=_REFUSED_HINT)
+    if "busy" in last:
+        return StorageBusy(sentence)
+    if "No such file" in last:
+        return SnapshotMissing(sentence)
+    if "Not a Btrfs" in last or "not a btrfs" in last or "Inappropriate ioctl" in last:
+        return EngineUnsupported(sentence)
+    return SourceUnavailable(sentence)

@@ -1,0 +1,121 @@
+"""Real file systems in loop mounts, for tests of what only a real file system does.
+
+Fixtures: ``btrfs_mount``, ``xfs_mount``, ``xfs_without_reflink``, ``ext4_mount`` and the factory ``loop_mount``. Each
+gives the mount point of a fresh, empty file system that is gone after the test, whatever happened. Where this machine
+cannot do it (no root, no loop device, no mkfs) the test is skipped, and says why; the gates count that as a failure.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+MKFS: dict[str, list[str]] = {
+    "btrfs": ["mkfs.btrfs", "-q", "-f"],
+    "xfs": ["mkfs.xfs", "-q", "-f", "-m", "reflink=1"],
+    "xfs-without-reflink": ["mkfs.xfs", "-q", "-f", "-m", "reflink=0"],
+    "ext4": ["mkfs.ext4", "-q", "-F"],
+}
+MEBIBYTE = 2**20
+SMALLEST = 320 * MEBIBYTE
+"""mkfs.xfs refuses less than 300 MiB; image files are sparse, so nothing is really taken."""
+
+LoopMount = Callable[..., Path]
+
+
+class CannotMount(Exception):
+    """Why this machine cannot make a loop mount."""
+
+
+@contextmanager
+def mounted(kind: str, folder: Path, *, size_bytes: int = SMALLEST, options: str = "") -> Iterator[Path]:
+    """A fresh file system of one of :data:`MKFS` below ``folder``; raises CannotMount."""
+    require_machine(kind)
+    folder.mkdir(parents=True, exist_ok=True)
+    image, point = folder / "image", folder / "mount"
+    point.mkdir()
+    with open(image, "wb") as file:
+        file.truncate(size_bytes)
+    try:
+        _run([*MKFS[kind], str(image)])
+        _run(["mount", "-o", f"loop{',' + options if options else ''}", str(image), str(point)])
+    except CannotMount:
+        image.unlink()
+        raise
+    try:
+        yield point
+    finally:
+        unmount(point)
+        image.unlink()
+
+
+def require_machine(kind: str) -> None:
+    """Raises CannotMount with the reason."""
+    if os.geteuid() != 0:
+        raise CannotMount("loop mounts need root")
+    if not os.path.exists("/dev/loop-control"):
+        raise CannotMount("this kernel has no loop devices (/dev/loop-control)")
+    for program in (MKFS[kind][0], "mount", "umount"):
+        if shutil.which(program) is None:
+            raise CannotMount(f"{program} is not installed")
+
+
+def unmount(point: Path) -> None:
+    """Take away everything mounted at or below ``point``, deepest first; the loop device frees itself.
+
+    A mount that is still in use is detached lazily, so that it goes when its last user does.
+    """
+    with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as file:
+        below = [line.split(" ")[1].encode().decode("unicode_escape") for line in file]
+    for path in sorted((p for p in below if p == str(point) or p.startswith(f"{point}/")), key=len, reverse=True):
+        if subprocess.run(["umount", path], check=False, capture_output=True).returncode:
+            subprocess.run(["umount", "--lazy", path], check=True, capture_output=True)
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise CannotMount(f"{command[0]}: {(done.stderr or done.stdout).strip()}")
+
+
+@pytest.fixture
+def loop_mount(tmp_path: Path) -> Iterator[LoopMount]:
+    """``loop_mount("btrfs", size_bytes=..., options="...")`` as often as wanted."""
+    with ExitStack() as stack:
+        count = 0
+
+        def mount(kind: str, **settings: object) -> Path:
+            nonlocal count
+            count += 1
+            try:
+                return stack.enter_context(mounted(kind, tmp_path / f"loop{count}", **settings))  # type: ignore[arg-type]
+            except CannotMount as reason:
+                pytest.skip(f"no {kind} loop mount here: {reason}")
+
+        yield mount
+
+
+@pytest.fixture
+def btrfs_mount(loop_mount: LoopMount) -> Path:
+    return loop_mount("btrfs")
+
+
+@pytest.fixture
+def xfs_mount(loop_mount: LoopMount) -> Path:
+    return loop_mount("xfs")
+
+
+@pytest.fixture
+def xfs_without_reflink(loop_mount: LoopMount) -> Path:
+    return loop_mount("xfs-without-reflink")
+
+
+@pytest.fixture
+def ext4_mount(loop_mount: LoopMount) -> Path:
+    return loop_mount("ext4")
