@@ -2,7 +2,7 @@
 
 A lock is a small file; whoever wants one looks for conflicting locks, writes its own, waits 200 ms and looks again. It
 is written anew every 5 minutes, and stale after 30, or when its process is known to be dead. Reading a repository
-needs no lock; appending needs a shared one, removing an exclusive one.
+needs no lock; appending needs a shared one, removing an exclusive one. A process that holds a lock must survive SIGHUP.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from types import FrameType
 from typing import Final
 
 import orjson
@@ -143,6 +145,20 @@ def _is_running(pid: int) -> bool:
     return True
 
 
+def _survive_liveness_probe() -> None:
+    """Stock restic asks whether a lock's process lives by sending it SIGHUP, which by default would end it.
+
+    A handler that does nothing is set where none is, for good: the probe may come just after the lock is gone. Not
+    "ignore", which programs started from here would inherit. Signals can only be set on the main thread.
+    """
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, _do_nothing)
+
+
+def _do_nothing(_signal: int, _frame: FrameType | None) -> None:
+    return None
+
+
 def clear_locks(repository: Repository, *, everything: bool = False) -> list[FileId]:
     """Remove stale locks, or all of them (also unreadable ones). Returns what was removed.
 
@@ -199,6 +215,7 @@ class RepositoryLock:
 
     def place(self) -> None:
         """Write the lock unless another conflicts; stale ones are removed. Raises RepositoryLocked."""
+        _survive_liveness_probe()
         self._refuse_conflicts()
         self._id = self._write()
         self._placed_at = self._repository.clock.monotonic()
