@@ -15,134 +15,27 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from enum import StrEnum
 from types import FrameType
 from typing import Final
 
-import orjson
-
-from ..clock import Clock
-from ..errors import EngineError, MediaUnavailable, RepositoryDamaged, RepositoryLocked
+from ..errors import EngineError, MediaUnavailable, RepositoryLocked
 from ..events import Control, FreeRun
 from ..ids import FileId
-from .gojson import go_time, parse_go_time
+from .gojson import go_time
 from .keys import user_name
-from .layout import FileKind, damaged, file_name
+from .layout import FileKind, file_name
+from .lock_file import STALE_SECONDS, LockInfo, list_locks, ours, ours_lock
 from .repository import Repository
 
 logger = logging.getLogger(__name__)
 
 SETTLE_SECONDS: Final = 0.2
 REFRESH_SECONDS: Final = 300.0
-STALE_SECONDS: Final = 1800.0
 LOST_SECONDS: Final = STALE_SECONDS - 1.5 * REFRESH_SECONDS
 """A lock that could not be refreshed for so long is given up before others may take it for stale."""
 
 _RETRY_REFRESH_SECONDS: Final = 30.0
 _RETRY_ACQUIRE_SECONDS: Final = 1.0
-_ours: set[FileId] = set()
-_ours_lock = threading.Lock()
-
-
-class Verdict(StrEnum):
-    """What is known of a lock's owner."""
-
-    ALIVE = "alive"
-    """On this host, and its process runs."""
-    ELSEWHERE = "elsewhere"
-    """On another host, and not old."""
-    DEAD = "dead"
-    """On this host, and its process is gone."""
-    EXPIRED = "expired"
-    """Not refreshed for 30 minutes."""
-
-    @property
-    def is_stale(self) -> bool:
-        return self in {Verdict.DEAD, Verdict.EXPIRED}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LockInfo:
-    """A lock in the repository, as read. ``age_seconds`` may be negative when clocks differ."""
-
-    id: FileId
-    time_ns: int
-    exclusive: bool
-    hostname: str
-    username: str
-    pid: int
-    age_seconds: float
-    verdict: Verdict
-
-    def __str__(self) -> str:
-        kind = "exclusively " if self.exclusive else ""
-        return f"{kind}by process {self.pid} on {self.hostname or 'an unnamed host'} ({self.username or 'unnamed'})"
-
-
-def list_locks(repository: Repository) -> list[LockInfo]:
-    """All locks, oldest first. One that vanishes meanwhile is left out. Raises RepositoryDamaged for an unreadable one.
-
-    Empty lock files are what an interrupted upload left on some media; as in restic they are no locks.
-    """
-    found = []
-    for file_id, size in repository.list_files(FileKind.LOCK):
-        if not size:
-            continue
-        try:
-            text = repository.read_file(FileKind.LOCK, file_id)
-        except RepositoryDamaged:
-            if repository.media.exists(file_name(FileKind.LOCK, file_id)):
-                raise
-            continue
-        found.append(_parse_lock(file_id, text, repository.clock))
-    return sorted(found, key=lambda lock: lock.time_ns)
-
-
-def _parse_lock(file_id: FileId, text: bytes, clock: Clock) -> LockInfo:
-    try:
-        value = orjson.loads(text)
-        time_ns = parse_go_time(value["time"])
-        hostname, pid = str(value.get("hostname") or ""), value["pid"]
-        if type(pid) is not int or type(value["exclusive"]) is not bool:
-            raise ValueError("a field of another type")
-        age = (clock.now_ns() - time_ns) / 1e9
-        return LockInfo(
-            id=file_id,
-            time_ns=time_ns,
-            exclusive=value["exclusive"],
-            hostname=hostname,
-            username=str(value.get("username") or ""),
-            pid=pid,
-            age_seconds=age,
-            verdict=_verdict(file_id, hostname, pid, age),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        hint = "Remove it with “unlock --remove-all” when nobody uses the repository."
-        raise damaged(file_name(FileKind.LOCK, file_id), f"it is not a lock ({error})", hint=hint) from error
-
-
-def _verdict(file_id: FileId, hostname: str, pid: int, age_seconds: float) -> Verdict:
-    if age_seconds > STALE_SECONDS:
-        return Verdict.EXPIRED
-    if hostname != socket.gethostname():
-        return Verdict.ELSEWHERE
-    if pid == os.getpid():
-        with _ours_lock:
-            return Verdict.ALIVE if file_id in _ours else Verdict.DEAD
-    return Verdict.ALIVE if _is_running(pid) else Verdict.DEAD
-
-
-def _is_running(pid: int) -> bool:
-    if pid <= 0 or pid > 1 << 30:
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _survive_liveness_probe() -> None:
@@ -157,20 +50,6 @@ def _survive_liveness_probe() -> None:
 
 def _do_nothing(_signal: int, _frame: FrameType | None) -> None:
     return None
-
-
-def clear_locks(repository: Repository, *, everything: bool = False) -> list[FileId]:
-    """Remove stale locks, or all of them (also unreadable ones). Returns what was removed.
-
-    ``everything`` is for people who know that nobody uses the repository.
-    """
-    if everything:
-        doomed = [file_id for file_id, _ in repository.list_files(FileKind.LOCK)]
-    else:
-        doomed = [lock.id for lock in list_locks(repository) if lock.verdict.is_stale]
-    for file_id in doomed:
-        repository.delete_file(FileKind.LOCK, file_id)
-    return doomed
 
 
 class RepositoryLock:
@@ -301,15 +180,15 @@ class RepositoryLock:
         value.update((name, number) for name, number in (("uid", os.getuid()), ("gid", os.getgid())) if number)
         text = json.dumps(value, separators=(",", ":")).encode()
         file_id = self._repository.write_file(FileKind.LOCK, text)
-        with _ours_lock:
-            _ours.add(file_id)
+        with ours_lock:
+            ours.add(file_id)
         self._written_ns = now_ns
         return file_id
 
     def _remove(self, file_id: FileId) -> None:
         self._repository.delete_file(FileKind.LOCK, file_id)
-        with _ours_lock:
-            _ours.discard(file_id)
+        with ours_lock:
+            ours.discard(file_id)
 
     def _refresh_loop(self, every_seconds: float) -> None:
         wait = every_seconds
