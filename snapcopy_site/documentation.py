@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from django.conf import settings
+from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
 
 from snapcopy_site.lib import markdown
@@ -27,14 +28,25 @@ class Page:
     html: SafeString
 
     @property
+    def address(self) -> str:
+        return reverse("docs-page", args=[self.slug]) if self.slug else reverse("docs")
+
+    @property
     def section(self) -> str:
         return self.slug.split("/")[0] if "/" in self.slug or self.slug in SECTIONS else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
+    """``name`` is the folder; '' is the top one, whose list is always open."""
+
+    name: str
     title: str
     pages: tuple[Page, ...]
+
+    @property
+    def is_open(self) -> bool:
+        return not self.name
 
 
 def folder() -> Path:
@@ -50,7 +62,7 @@ def contents() -> list[Section]:
     """Sections with their pages, for the list beside every page."""
     pages = sorted(_pages().values(), key=lambda page: (page.slug != page.section, page.slug))
     return [
-        Section(title=title, pages=tuple(page for page in pages if page.section == name))
+        Section(name=name, title=title, pages=tuple(page for page in pages if page.section == name))
         for name, title in SECTIONS.items()
     ]
 

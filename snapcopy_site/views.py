@@ -21,6 +21,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from django.views.generic.edit import FormView
 
 from snapcopy_site import documentation, sign_in
+from snapcopy_site.lib.roles import viewer_required
 
 
 class SignIn(LoginView):
@@ -72,6 +73,7 @@ class ChangePassword(FormView["SetPasswordForm[User]"]):
         return super().form_valid(form)
 
 
+@viewer_required
 @require_safe
 def docs(request: HttpRequest, page: str = "") -> HttpResponse:
     """One page of the documentation. Template: docs/page.html with ``document`` and ``contents``."""

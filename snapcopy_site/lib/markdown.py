@@ -19,4 +19,8 @@ def title_of(text: str) -> str:
 
 def to_html(text: str) -> str:
     """Safe HTML without scripts, styles or embedded HTML."""
-    return str(_renderer.render(text))
+    html = str(_renderer.render(text))
+    # A wide table scrolls by itself; a keyboard must reach it to do so.
+    return html.replace("<table>", '<div class="prose-table" tabindex="0"><table>').replace(
+        "</table>", "</table></div>"
+    )

@@ -1,0 +1,140 @@
+"""The rules of the house, as tests: one command, `python -m pytest`, runs every gate."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+from django.core.management import call_command
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+PROGRAMS: Final = Path(sys.executable).parent
+LONGEST_FILE_LINES: Final = 400
+LOCKS: Final = ("requirements", "requirements-test")
+SOURCES: Final = ("manage.py", "snapcopy_site", "policies", "jobs", "tests")
+
+
+def run(program: str, *arguments: str) -> None:
+    """Run a gate from the test environment; its own words are the failure."""
+    done = subprocess.run(
+        [PROGRAMS / program, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=280
+    )
+    if done.returncode:
+        pytest.fail(f"{program} {' '.join(arguments)}\n{done.stdout}{done.stderr}", pytrace=False)
+
+
+def own_files(*patterns: str) -> list[Path]:
+    """Files that belong to the project: what git knows or would add, else what lies in the source folders."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", *patterns],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listed.returncode == 0:
+        found = [ROOT / name for name in listed.stdout.split("\0") if name]
+    else:
+        folders = [ROOT / name for name in (*SOURCES, "templates", "static", ".ci")]
+        found = [*ROOT.glob("*.*"), *(file for folder in folders for file in folder.rglob("*"))]
+        found = [file for file in found if not patterns or any(file.match(pattern) for pattern in patterns)]
+    return [file for file in found if file.is_file() and "__pycache__" not in file.parts]
+
+
+def test_every_file_is_formatted() -> None:
+    run("ruff", "format", "--check", *SOURCES)
+
+
+def test_ruff_finds_nothing() -> None:
+    run("ruff", "check", *SOURCES)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_every_type_is_right() -> None:
+    run("mypy", *SOURCES)
+
+
+def test_a_floor_uses_only_floors_below() -> None:
+    run("lint-imports")
+
+
+def test_templates_are_formatted() -> None:
+    run("djade", "--check", *map(str, own_files("*.html")))
+
+
+def test_templates_hold_no_faults() -> None:
+    run("djlint", "--lint", "--quiet", "templates")
+
+
+@pytest.mark.django_db
+def test_no_model_changed_without_a_migration() -> None:
+    call_command("makemigrations", check=True, dry_run=True, verbosity=0)
+
+
+def test_no_file_attracts_everything() -> None:
+    long = {}
+    for file in own_files("*.py", "*.html", "*.css", "*.js"):
+        lines = len(file.read_bytes().splitlines())
+        if lines > LONGEST_FILE_LINES and "vendor" not in file.parts and "migrations" not in file.parts:
+            long[str(file.relative_to(ROOT))] = lines
+    limits = {"static/css/components.css": 900}
+    assert {name: lines for name, lines in long.items() if lines > limits.get(name, 0)} == {}
+
+
+def test_every_python_file_says_what_lives_in_it() -> None:
+    silent = [
+        str(file.relative_to(ROOT))
+        for file in own_files("*.py")
+        if "migrations" not in file.parts
+        and file.read_text().strip()
+        and not file.read_text().removeprefix("#!/usr/bin/env python3\n").lstrip().startswith('"""')
+    ]
+    assert silent == []
+
+
+def test_nothing_names_a_machine_or_a_registry() -> None:
+    # Put together here, so that this file does not hold what it looks for.
+    places = (
+        "/work" + "/",
+        "/ro" + "ot/.",
+        "/home" + "/user",
+        "py" + "pi.org",
+        "pythonhosted" + ".org",
+        "index" + "-url",
+    )
+    wanted = re.compile("|".join(re.escape(place) for place in places))
+    found = []
+    for file in own_files():
+        if file.suffix in {".png", ".ico", ".woff2"}:
+            continue
+        found += [f"{file.relative_to(ROOT)}: {hit}" for hit in set(wanted.findall(file.read_text(errors="replace")))]
+    assert found == []
+
+
+def test_nothing_is_left_unfinished() -> None:
+    marks = re.compile(
+        "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X:", "NotImplemented" + "Error", "lorem" + " ipsum"))
+    )
+    found = [
+        str(file.relative_to(ROOT)) for file in own_files("*.py", "*.html", "*.md") if marks.search(file.read_text())
+    ]
+    assert found == []
+
+
+def test_the_lock_files_hold_hashes_and_no_addresses() -> None:
+    for name in LOCKS:
+        text = (ROOT / f"{name}.lock").read_text()
+        assert "://" not in text
+        pinned = re.findall(r"^\S+==\S+", text, re.MULTILINE)
+        assert len(pinned) > 20
+        assert text.count("--hash=sha256:") >= len(pinned)
+
+
+def test_the_test_lock_contains_the_product_lock() -> None:
+    pins = [set(re.findall(r"^\S+==\S+", (ROOT / f"{name}.lock").read_text(), re.MULTILINE)) for name in LOCKS]
+    assert pins[0] <= pins[1]
