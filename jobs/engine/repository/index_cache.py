@@ -60,22 +60,24 @@ class IndexCache:
         return [segment for segment in segments if segment.files]
 
     def save(self, segments: list[Segment]) -> list[Segment]:
-        """Make the directory hold exactly ``segments``; many are merged. Returns what to use from now on.
+        """Make the directory hold exactly ``segments``, small ones merged. Returns what to use from now on.
 
-        A cache that cannot be written is given up with a log line.
+        Takes the segments out of the list, so that each is freed when its mapped copy exists. A cache that cannot be
+        written is given up with a log line.
         """
         kept = _compacted(segments)
+        segments.clear()
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            names = {self._write(segment) for segment in kept}
+            for number, segment in enumerate(kept):
+                kept[number] = self._read(self.directory / self._write(segment)) or segment
+            names = {_segment_name(segment) for segment in kept}
             for path in self._paths():
                 if path.name not in names:
                     path.unlink(missing_ok=True)
-            read = [self._read(self.directory / _segment_name(segment)) for segment in kept]
         except OSError as error:
             logger.warning("The local copy of the index at %s cannot be written: %s", self.directory, error)
-            return kept
-        return [new or old for new, old in zip(read, kept, strict=True)]
+        return kept
 
     def _paths(self) -> list[Path]:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +17,7 @@ from .layout import FileKind, file_name
 from .repository import Repository
 
 _READERS: Final = 2
-_GROUP: Final = 8
+_GROUP: Final = 4
 """Index files read ahead and merged at once."""
 
 OnDamaged = Callable[[RepositoryDamaged], None]
@@ -40,7 +41,16 @@ def load_index(
                 pass
     if cache is not None and (new or known - present):
         segments = cache.save(segments)
+    if len(new) > _GROUP:
+        _return_freed_memory()
     return Index(segments)
+
+
+def _return_freed_memory() -> None:
+    """Parsing leaves as much freed memory behind as the arrays take; glibc keeps it unless told otherwise."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _read_merged(repository: Repository, file_ids: Sequence[FileId], on_damaged: OnDamaged | None) -> Iterator[Segment]:
