@@ -4,3 +4,8 @@ Pure: no Django, no RQ, no Redis, no database. It is importable and usable alone
 The Django half of ``jobs`` turns rows into the frozen plans of :mod:`jobs.engine.plan`, and the events of
 :mod:`jobs.engine.events` back into rows.
 """
+
+from typing import Final
+
+VERSION: Final = "0.1.0"
+"""As in ``pyproject.toml``; written into snapshot files."""

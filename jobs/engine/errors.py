@@ -7,7 +7,8 @@
     │   ├── MediaUnavailable           the medium did not answer, or answered nonsense
     │   ├── SourceUnavailable          the file server, volume or mount is not there now
     │   ├── RepositoryLocked           somebody else holds the repository
-    │   └── StorageBusy                the storage refuses for now (limit, busy, in use)
+    │   ├── StorageBusy                the storage refuses for now (limit, busy, in use)
+    │   └── ReaderLost                 a process that read the source died
     ├── Permanent                      somebody must change something first
     │   ├── InvalidOptions             a setting is wrong; names the field
     │   ├── SourceMissing              the content path does not exist
@@ -48,7 +49,7 @@ class EngineError(Exception):
         self.hint = hint or self.default_hint
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self), self.sentence, self.hint))
+        return (_rebuild, (type(self), self.sentence, self.hint), self.__dict__)
 
 
 def _rebuild(kind: type[EngineError], sentence: str, hint: str) -> EngineError:
@@ -80,6 +81,11 @@ class RepositoryLocked(Retryable):
 
 class StorageBusy(Retryable):
     code = "storage-busy"
+
+
+class ReaderLost(Retryable):
+    code = "reader-lost"
+    default_hint = "If it happens again, look in the system log whether the machine ran out of memory."
 
 
 class Permanent(EngineError):

@@ -70,7 +70,7 @@ def _owner_text(uid: int, gid: int) -> str:
 def node_prefix(
     name: str, st: os.stat_result, *, device_id: int = 1, ctime: str | None = None, inode: int | None = None
 ) -> str:
-    """``{"name":.. "links":..`` without the closing brace. ``name`` is :func:`~jobs.engine.repository.gojson.name_body`.
+    """``{"name":.. "links":..`` without the closing brace. ``name`` is ``gojson.name_body``.
 
     ``device_id`` is written only where it means something: on files with several links. ``ctime`` (a Go time) and
     ``inode`` replace those of ``st``, to ask "would this be the old node but for inode and ctime?".

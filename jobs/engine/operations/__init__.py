@@ -1,0 +1,1 @@
+"""What the engine does as a whole: copy, restore, browse, archive, check. One file or package per operation."""

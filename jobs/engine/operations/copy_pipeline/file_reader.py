@@ -1,0 +1,95 @@
+"""Reading one regular file: small ones whole into the batch, large ones in windows, and files that change meanwhile."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from ...media.base import Buffer
+from ...repository.chunker import MIN_CHUNK_BYTES, Chunker
+from ...source.listing import open_file
+from ...source.node import attributes_suffix, with_size
+from .context import CopyContext
+from .large_files import LargeFiles
+from .pending import WantedFile
+from .sizing import LARGE_FILE_BYTES
+from .small_files import SmallFiles
+from .tally import Tally
+
+
+class FileReader:
+    """Reads the files of one worker."""
+
+    def __init__(
+        self, *, context: CopyContext, small: SmallFiles, large: LargeFiles, chunker: Chunker, tally: Tally
+    ) -> None:
+        self._context = context
+        self._small = small
+        self._large = large
+        self._chunker = chunker
+        self._tally = tally
+
+    def read(self, file: WantedFile, directory_fd: int) -> None:
+        """Read a file; its node follows later. Raises OSError when it cannot be read.
+
+        What was read is what is stored: a file that grew or shrank since ``lstat`` gets the size that was read, and
+        keeps the older times, so that the next copy reads it again.
+        """
+        size = file.st.st_size
+        fd = open_file(file.name, directory_fd)
+        try:
+            attributes = _attributes(fd)
+            if size > LARGE_FILE_BYTES:
+                self._large.read(fd, file, attributes, self._display_path(file))
+                return
+            data = os.read(fd, size + 1)
+            got = len(data)
+            prefix = file.prefix
+            if got != size:
+                data = _read_changed(fd, data)
+                got = len(data)
+                if got > LARGE_FILE_BYTES:
+                    self._large.read(fd, file, attributes, self._display_path(file))
+                    return
+                prefix = with_size(prefix, size, got)
+        finally:
+            os.close(fd)
+        chunks: list[Buffer]
+        if not got:
+            chunks = []
+        elif got <= MIN_CHUNK_BYTES:
+            chunks = [data]
+        else:
+            chunks = list(self._chunker.cut(memoryview(data)))
+        tally = self._tally
+        tally.bytes_read += got
+        tally.bytes_done += got
+        self._small.add(file, prefix + attributes, chunks, got)
+
+    def _display_path(self, file: WantedFile) -> str:
+        directory = file.directory
+        return os.fsdecode(self._context.stored_path(directory.root, f"{directory.relative}/{file.name}"))
+
+
+def _attributes(fd: int) -> str:
+    try:
+        names = os.listxattr(fd)
+    except OSError:
+        return ""
+    return attributes_suffix(fd, names) if names else ""
+
+
+def _read_changed(fd: int, data: bytes) -> bytes:
+    """The rest of a file whose size was not what ``lstat`` said, up to a little more than a small file may have."""
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        raise OSError(errno.ESTALE, "it is no regular file any more")
+    parts = [data]
+    total = len(data)
+    while total <= LARGE_FILE_BYTES:
+        part = os.read(fd, 1 << 20)
+        if not part:
+            break
+        parts.append(part)
+        total += len(part)
+    return b"".join(parts)

@@ -1,0 +1,77 @@
+"""The heart beat of a running copy: asks whether to stop, and tells the sink how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from ...clock import Clock
+from ...events import Control, Counters, Progress, Sink
+from .tally import SharedBoard
+
+_CHECK_SECONDS: Final = 0.1
+_PROGRESS_SECONDS: Final = 0.5
+_NEARLY: Final = 0.99
+"""While it runs, a copy is never shown as further than this, however wrong its totals were guessed."""
+_IN_FLIGHT_SHOWN: Final = 16
+
+
+class Pulse:
+    """``beat`` may be called as often as one likes; it acts ten times a second.
+
+    Raises what ``control`` raises, and what ``also``, which is called as often, raises.
+    """
+
+    def __init__(
+        self, *, board: SharedBoard, sink: Sink, control: Control, clock: Clock, also: Callable[[], None]
+    ) -> None:
+        self._board = board
+        self._sink = sink
+        self._control = control
+        self._clock = clock
+        self._also = also
+        self._next_check = 0.0
+        self._next_progress = clock.monotonic() + _PROGRESS_SECONDS
+        self._in_flight: dict[str, int] = {}
+        self.files_total: int | None = None
+        self.bytes_total: int | None = None
+
+    def beat(self) -> None:
+        now = self._clock.monotonic()
+        if now < self._next_check:
+            return
+        self._next_check = now + _CHECK_SECONDS
+        self._control.check()
+        self._also()
+        if now >= self._next_progress:
+            self._next_progress = now + _PROGRESS_SECONDS
+            self.progress()
+
+    def progress(self) -> None:
+        """Tell the sink now."""
+        self._sink.emit(Progress(counters=self.counters(), in_flight=tuple(self._in_flight)[:_IN_FLIGHT_SHOWN]))
+
+    def counters(self) -> Counters:
+        """Figures so far, with totals that are never below what is done."""
+        done = self._board.totals()
+        return self._board.counters(
+            files_total=_at_least(self.files_total, done["files_done"]),
+            bytes_total=_at_least(self.bytes_total, done["bytes_done"]),
+        )
+
+    def final_counters(self) -> Counters:
+        """Figures of the finished copy: what is done is the total."""
+        done = self._board.totals()
+        return self._board.counters(files_total=done["files_done"], bytes_total=done["bytes_done"])
+
+    def in_flight(self, path: str, *, begins: bool) -> None:
+        """A large file is being read, or no longer."""
+        count = self._in_flight.get(path, 0) + (1 if begins else -1)
+        if count > 0:
+            self._in_flight[path] = count
+        else:
+            self._in_flight.pop(path, None)
+
+
+def _at_least(total: int | None, done: int) -> int | None:
+    return None if total is None else max(total, int(done / _NEARLY))
