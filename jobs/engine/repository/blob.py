@@ -26,7 +26,7 @@ def seal_blob(
     """
     raw_length = len(plain)
     packed: Buffer = compress(plain, level)
-    if kind is BlobKind.DATA and len(packed) >= raw_length:
+    if not raw_length or (kind is BlobKind.DATA and len(packed) >= raw_length):
         packed, raw_length = plain, 0
     pieces: tuple[bytes, ...] = sealer.pieces(packed)
     length = len(packed) + SEAL_BYTES

@@ -88,7 +88,10 @@ def _escaped_bytes(match: re.Match[str]) -> bytes:
         return bytes((int(octal, 8),))
     if (letter := match["letter"]) is not None:
         return bytes((_LETTERS[letter],))
-    return chr(int(match["u4"] or match["u8"], 16)).encode()
+    code = int(match["u4"] or match["u8"], 16)
+    if code > 0x10FFFF:
+        raise ValueError("a name holds an impossible character")
+    return chr(code).encode()
 
 
 def name_body(name: str) -> str:

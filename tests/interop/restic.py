@@ -1,0 +1,40 @@
+"""Stock restic as a judge: runs the distribution's binary on a directory."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restic:
+    """``run`` raises with restic's own words if it fails; ``attempt`` returns whatever happened."""
+
+    repository: Path
+    password: str = "correct horse"
+
+    def attempt(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {"RESTIC_REPOSITORY": str(self.repository), "RESTIC_PASSWORD": self.password}
+        command = ["restic", "--no-cache", *arguments]
+        return subprocess.run(
+            command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=100, check=False
+        )
+
+    def run(self, *arguments: str, cwd: Path | None = None) -> str:
+        result = self.attempt(*arguments, cwd=cwd)
+        assert result.returncode == 0, f"restic {' '.join(arguments)}\n{result.stdout}\n{result.stderr}"
+        return result.stdout
+
+    def json(self, *arguments: str) -> Any:
+        return json.loads(self.run("--json", *arguments))
+
+    def judge(self) -> None:
+        """``check --read-data`` finds nothing wrong, and no notice of a file left over."""
+        result = self.attempt("check", "--read-data")
+        assert result.returncode == 0, f"{result.stdout}\n{result.stderr}"
+        assert "no errors were found" in result.stdout
+        assert "not referenced in any index" not in result.stdout
