@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
@@ -24,8 +25,11 @@ class Job(CounterColumns):
     Labels are kept beside the references so that history stays readable when configuration goes.
     ``want`` is what people ask of it; ``lease_*`` and ``heartbeat_at`` say which process has it.
     ``rate_samples`` holds at most 120 of ``[seconds since start, bytes_done, bytes_read, bytes_stored]``.
+    ``awaits_children``: its own part is done, it ends when its inline backup copies end (RULES B1, B9).
     ``enqueued_at`` None while queued = nobody told the node yet; the scheduler will.
     """
+
+    DEFAULT_PRIORITY: ClassVar[int] = 100
 
     Operation = Operation
     State = JobState
@@ -75,7 +79,9 @@ class Job(CounterColumns):
     want = models.CharField(max_length=8, choices=Want, default=Want.RUN)
     want_at = models.DateTimeField(null=True, blank=True)
     attempt = models.PositiveIntegerField(default=1)
+    awaits_children = models.BooleanField(default=False)
     retries = models.PositiveSmallIntegerField(default=0)
+    lost_attempts = models.PositiveSmallIntegerField(default=0)
     retry_at = models.DateTimeField(null=True, blank=True)
     current_phase = models.CharField(max_length=16, blank=True)
     percent = models.FloatField(null=True, blank=True)

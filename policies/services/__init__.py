@@ -8,6 +8,7 @@ from .media import (
     create_media,
     delete_media,
     ensure_repository,
+    record_copied_bytes,
     record_repository_size,
     run_media_test,
     set_repository_id,
@@ -33,7 +34,7 @@ from .storage_policies import (
     update_policy,
 )
 from .test_reports import store_test_report
-from .users import create_user, set_user_active, set_user_role
+from .users import create_user, set_user_active, set_user_role, update_user
 
 __all__ = [
     "create_copy",
@@ -50,6 +51,7 @@ __all__ = [
     "delete_subclient",
     "ensure_repository",
     "move_copy",
+    "record_copied_bytes",
     "record_repository_size",
     "run_file_server_test",
     "run_media_test",
@@ -65,4 +67,5 @@ __all__ = [
     "update_node",
     "update_policy",
     "update_subclient",
+    "update_user",
 ]

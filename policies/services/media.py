@@ -7,6 +7,8 @@ from typing import TypedDict, Unpack
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from jobs.engine.errors import EngineError, RepositoryMissing
@@ -112,6 +114,12 @@ def record_repository_size(media: Media, *, stored_bytes: int) -> None:
     Media.objects.filter(pk=media.pk).update(stored_bytes=stored_bytes, measured_at=timezone.now())
 
 
+def record_copied_bytes(media: Media, *, stored_bytes: int) -> None:
+    """Add what a backup copy stored to the known size of the repository; two copies at once lose nothing."""
+    known = Coalesce(F("stored_bytes"), 0)
+    Media.objects.filter(pk=media.pk).update(stored_bytes=known + stored_bytes, measured_at=timezone.now())
+
+
 def run_media_test(media: Media) -> TestReport:
     """**Test**: probe the storage, then see whether the repository opens. Writes no row; never raises EngineError."""
     try:
@@ -167,7 +175,7 @@ def _checked(media: Media, values: MediaValues, secrets: writing.Secrets | None)
         raise ValidationError({"kind": error.sentence}) from error
     options = values.get("options", media.options if name == media.kind else {})
     known = writing.known_secrets(media, secrets, fields=_secret_names(name))
-    return values | {"options": writing.checked_options(kind.options, options, known)}  # type: ignore[return-value]
+    return values | {"options": writing.checked_options(kind.options, options, known)}
 
 
 def _secret_names(kind: str) -> set[str]:

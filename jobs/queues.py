@@ -1,0 +1,78 @@
+"""Access node to RQ queue: what wakes a node's workers. Only job numbers travel; the row is the truth (RULES J2)."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+import django_rq
+import redis
+from django.utils import timezone
+from rq.command import send_stop_job_command
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
+
+from jobs.models import Job, JobState, Operation
+from policies.models import AccessNode
+
+logger = logging.getLogger(__name__)
+
+TASK: Final = "jobs.tasks.run"
+CLEAR_LOCKS: Final = "jobs.tasks.clear_locks"
+LIGHT: Final = frozenset({Operation.TEST, Operation.DEMO})
+"""Operations that mostly wait: they have workers of their own and take no slot, so a Test never waits behind a copy."""
+
+
+def heavy_queue(node: AccessNode) -> str:
+    return node.queue
+
+
+def light_queue(node: AccessNode) -> str:
+    return f"{node.queue}-light"
+
+
+def stop_hard(job: Job) -> None:
+    """Have the job's worker kill its process at once, without asking it. Harmless if it is gone already."""
+    if job.node is None:
+        return
+    name = light_queue(job.node) if job.operation in LIGHT else heavy_queue(job.node)
+    try:
+        send_stop_job_command(django_rq.get_queue(name).connection, f"job-{job.pk}-{job.attempt}-{job.enqueues}")
+    except (redis.RedisError, NoSuchJobError, InvalidJobOperation) as error:
+        logger.info("Job %s was not stopped by its worker: %s", job.pk, error)
+
+
+def enqueue_lock_clearing(node: AccessNode, media_id: int) -> None:
+    """Have the node remove the locks that its dead processes left on a medium. The next copy would do it, too."""
+    try:
+        django_rq.get_queue(light_queue(node)).enqueue(CLEAR_LOCKS, args=(media_id,), result_ttl=0, failure_ttl=3600)
+    except redis.RedisError as error:
+        logger.info("Locks on medium %s are cleared by the next copy: %s", media_id, error)
+
+
+def enqueue(job_id: int) -> bool:
+    """Tell the job's node about it, under a new RQ id each time; False when Redis does not answer.
+
+    Call it after the commit. Telling a node twice does no harm: only one process gets the lease. A job that nobody
+    was told about is told again by the scheduler.
+    """
+    job = Job.objects.select_related("node").filter(pk=job_id, state=JobState.QUEUED).first()
+    if job is None or job.node is None:
+        return True
+    number = job.enqueues + 1
+    queue = light_queue(job.node) if job.operation in LIGHT else heavy_queue(job.node)
+    try:
+        django_rq.get_queue(queue).enqueue(
+            TASK,
+            args=(job.pk, job.attempt),
+            job_id=f"job-{job.pk}-{job.attempt}-{number}",
+            job_timeout=-1,
+            result_ttl=0,
+            failure_ttl=3600,
+            at_front=job.priority < Job.DEFAULT_PRIORITY,
+        )
+    except redis.RedisError as error:
+        logger.warning("Redis did not take job %s (%s); the scheduler tells the node later.", job.pk, error)
+        Job.objects.filter(pk=job.pk, state=JobState.QUEUED, attempt=job.attempt).update(enqueued_at=None)
+        return False
+    Job.objects.filter(pk=job.pk, attempt=job.attempt).update(enqueued_at=timezone.now(), enqueues=number)
+    return True

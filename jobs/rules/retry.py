@@ -1,0 +1,38 @@
+"""RULES J4 and B7: how often and when a job that met a passing failure is tried again. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+MOST_COPY_FAILURES: Final = 10
+"""RULES B7: a snapshot whose copy failed this often is skipped, so that newer ones go on."""
+
+MOST_LOST_ATTEMPTS: Final = 10
+"""A job whose process was lost this often probably takes its node down; it then fails instead of going on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """``times`` retries; the first after ``first_seconds``, each next one twice as long, at most ``most_seconds``."""
+
+    times: int
+    first_seconds: float = 30
+    most_seconds: float = 3600
+
+    def wait_seconds(self, retries: int) -> float | None:
+        """Seconds until the next try after ``retries`` retries; None = no more."""
+        if retries >= self.times:
+            return None
+        return min(self.first_seconds * float(1 << min(retries, 30)), self.most_seconds)
+
+
+POLICIES: Final[Mapping[str, RetryPolicy]] = {
+    "snapshot": RetryPolicy(times=3),
+    "backup_copy": RetryPolicy(times=8),
+    "restore": RetryPolicy(times=3),
+    "test": RetryPolicy(times=0),
+    "demo": RetryPolicy(times=0),
+}
+"""Per operation. A Test says what it found at once; nobody wants it later."""

@@ -1,0 +1,180 @@
+"""The sample data job: configure, three snapshots with changes between, their copies, one planned failure, a restore.
+
+Everything goes through the services, the queue and the workers that real work takes; nothing is faked. It runs on a
+light worker, because it mostly waits for the jobs it launches.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from pathlib import Path
+from typing import Any
+
+from jobs.engine.events import Level, PhaseName
+from jobs.engine.plan import Overwrite
+from jobs.engine.plan import Secret as PlainSecret
+from jobs.models import BackupCopy, Job, JobState, Snapshot
+from jobs.rules import states
+from jobs.runner import demo_tree
+from jobs.runner.task import Task
+from jobs.services import CannotControl, kill_job, launch_backup_copy, launch_restore, launch_snapshot
+from jobs.services.outcomes import Done, Failed, Outcome
+from policies import services as configuration
+from policies.models import AccessNode, FileServer, Media, StoragePolicy, Subclient
+from policies.secrets import REPOSITORY_PASSWORD
+from snapcopy_site.lib.home import Home
+
+SERVER, SUBCLIENT, MEDIUM, POLICY, COPY = "sample-server", "office", "sample-disk", "sample-policy", "backup"
+_POLL_SECONDS = 0.1
+
+
+class _WentWrong(Exception):
+    """A step did not end as planned; ``str(error)`` says which."""
+
+
+def run(task: Task) -> Outcome:
+    """Build everything; a second run uses what the first left."""
+    folder = Home.current().demo
+    node = task.job.node
+    if node is None:
+        return Failed(code="configuration-deleted", sentence="The access node of this job was deleted.")
+    try:
+        return _run(task, folder, node)
+    except _WentWrong as error:
+        return Failed(code="sample-data", sentence=str(error), hint="The job it names says more.")
+
+
+def _run(task: Task, folder: Path, node: AccessNode) -> Outcome:
+    source = folder / "source"
+    task.phase(PhaseName.PREPARE)
+    demo_tree.build(source)
+    subclient = _configure(task, folder, node)
+    task.tell("sample-tree", f"Sample files are in {source}; the subclient {subclient.path} protects them.")
+
+    task.phase(PhaseName.SNAPSHOT)
+    _snap_and_copy(task, subclient, JobState.COMPLETED)
+    demo_tree.change(source, round_number=1)
+    expected = demo_tree.fingerprint(source / demo_tree.DOCUMENTS)
+    second = _snap_and_copy(task, subclient, JobState.COMPLETED)
+    demo_tree.change(source, round_number=2)
+    failure = _planned_failure(task, subclient, source)
+
+    task.phase(PhaseName.RESTORE)
+    verified = _restore(task, second, source, folder / "restored", expected)
+    task.phase(PhaseName.FINISH)
+    return Done(result={"subclient": subclient.path, "verified_files": verified, "planned_failure": failure})
+
+
+def _configure(task: Task, folder: Path, node: AccessNode) -> Subclient:
+    """Medium, policy, file server and subclient, pinned to the node whose disk holds the sample files."""
+    who: dict[str, Any] = {"user": task.job.started_by, "how": "system"}
+    medium = Media.objects.filter(name=MEDIUM).first() or configuration.create_media(
+        name=MEDIUM,
+        description="Sample data: a repository on this node's own disk.",
+        kind="disk",
+        options={"path": str(folder / "media"), "create_directory": True},
+        secrets={REPOSITORY_PASSWORD: PlainSecret(secrets.token_urlsafe(24))},
+        **who,
+    )
+    policy = StoragePolicy.objects.filter(name=POLICY).first()
+    if policy is None:
+        policy = configuration.create_policy(name=POLICY, description="Sample data: copies on demand.", **who)
+        configuration.create_copy(policy, name=COPY, media=medium, media_agents=[node], **who)
+    server = FileServer.objects.filter(name=SERVER).first() or configuration.create_file_server(
+        name=SERVER,
+        description="Sample data: a directory on this node.",
+        engine="directory",
+        options={"area": str(folder / "snapshots")},
+        access_nodes=[node],
+        **who,
+    )
+    return Subclient.objects.filter(file_server=server, name=SUBCLIENT).first() or configuration.create_subclient(
+        file_server=server,
+        name=SUBCLIENT,
+        description="Sample data: the files of a small office.",
+        content_paths=[str(folder / "source")],
+        policy=policy,
+        **who,
+    )
+
+
+def _snap_and_copy(task: Task, subclient: Subclient, ends: JobState) -> Snapshot:
+    snapped = _wait(task, launch_snapshot(subclient, **_who(task)))
+    if snapped.state not in (JobState.COMPLETED, ends) or snapped.snapshot is None:
+        raise _WentWrong(f"Job {snapped.pk}, a snapshot, is {snapped.get_state_display().lower()}.")
+    _copy(task, subclient, ends)
+    return snapped.snapshot
+
+
+def _copy(task: Task, subclient: Subclient, ends: JobState) -> None:
+    copied = _wait(task, launch_backup_copy(subclient, **_who(task)))
+    if copied.state != ends:
+        raise _WentWrong(f"Job {copied.pk}, a backup copy, is {copied.get_state_display().lower()}.")
+
+
+def _planned_failure(task: Task, subclient: Subclient, source: Path) -> str:
+    """The third snapshot while one file is held by another program: its copy is *completed with errors*."""
+    with demo_tree.kept_by_another(source / demo_tree.UNREADABLE) as is_unreadable:
+        if not is_unreadable:
+            task.tell(
+                "sample-failure-impossible",
+                "This file system has no leases and root reads every file, so the planned failure is left out.",
+                level=Level.WARNING,
+            )
+            _snap_and_copy(task, subclient, JobState.COMPLETED)
+            return ""
+        task.tell(
+            "sample-failure", f"{demo_tree.UNREADABLE} is held open exclusively while the third snapshot is taken."
+        )
+        _snap_and_copy(task, subclient, JobState.COMPLETED_WITH_ERRORS)
+    return demo_tree.UNREADABLE
+
+
+def _restore(task: Task, snapshot: Snapshot, source: Path, target: Path, expected: dict[str, str]) -> int:
+    """Restore the documents as they were at a snapshot, and compare every byte with what they were then."""
+    shutil.rmtree(target, ignore_errors=True)
+    row = BackupCopy.objects.select_related("snapshot__subclient__file_server", "copy__media", "media").get(
+        snapshot=snapshot
+    )
+    documents = str(source / demo_tree.DOCUMENTS).encode()
+    job = _wait(
+        task,
+        launch_restore(
+            row,
+            paths=[documents],
+            target=str(target),
+            strip_prefix=str(source).encode(),
+            node=task.job.node,
+            overwrite=Overwrite.ALWAYS,
+            **_who(task),
+        ),
+    )
+    if job.state != JobState.COMPLETED:
+        raise _WentWrong(f"Job {job.pk}, a restore, is {job.get_state_display().lower()}.")
+    found = demo_tree.fingerprint(target / demo_tree.DOCUMENTS)
+    if found != expected:
+        raise _WentWrong(f"Job {job.pk} restored {len(found)} files that are not the {len(expected)} of the snapshot.")
+    task.tell("sample-restore", f"{len(found)} files were restored to {target} and are what they were.")
+    return len(found)
+
+
+def _wait(task: Task, job: Job) -> Job:
+    """Until the job is over. When the sample data is killed, so is the job it waits for."""
+    Job.objects.filter(pk=job.pk).update(parent=task.job)
+    try:
+        while job.state not in states.FINAL:
+            task.orders.check()
+            task.clock.sleep(_POLL_SECONDS)
+            job.refresh_from_db()
+    except BaseException:
+        try:
+            kill_job(job)
+        except CannotControl as refusal:
+            task.tell("sample-kill", refusal.sentence)
+        raise
+    return job
+
+
+def _who(task: Task) -> dict[str, Any]:
+    return {"user": task.job.started_by, "initiator": task.job.initiator, "how": task.job.how}

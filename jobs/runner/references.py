@@ -1,0 +1,30 @@
+"""A driver's reference to its snapshot, to the row and back."""
+
+from __future__ import annotations
+
+from jobs.engine.ids import SnapshotName
+from jobs.engine.snapshots.base import SnapshotRef
+from jobs.models import Snapshot
+
+
+def ref_to_json(ref: SnapshotRef) -> dict[str, object]:
+    """What the row keeps of the driver's reference."""
+    return {
+        "taken_at_ns": ref.taken_at_ns,
+        "handle": ref.handle,
+        "warnings": list(ref.warnings),
+    }
+
+
+def ref_from_row(snapshot: Snapshot) -> SnapshotRef:
+    """The reference as the driver made it; ``taken_at`` of the row keeps microseconds only."""
+    kept = snapshot.ref
+    return SnapshotRef(
+        name=SnapshotName(snapshot.name),
+        engine=snapshot.engine,
+        taken_at_ns=int(kept["taken_at_ns"]),
+        content=tuple(snapshot.content),
+        handle={str(key): str(value) for key, value in kept["handle"].items()},
+        exclusive_bytes=snapshot.exclusive_bytes,
+        warnings=tuple(kept["warnings"]),
+    )

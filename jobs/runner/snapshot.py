@@ -1,0 +1,126 @@
+"""Snapshot jobs: rows to the snapshot engine and back, phases of RULES S1, then the inline backup copies (B1, B9)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from django.db import transaction
+
+from jobs.engine.events import Level, PhaseName
+from jobs.engine.ids import snapshot_name
+from jobs.engine.snapshots.base import SnapshotEngine, SnapshotRef
+from jobs.models import Initiator, Job, Operation, Snapshot
+from jobs.rules import levels
+from jobs.runner.references import ref_to_json
+from jobs.runner.task import Task
+from jobs.selectors import backup_copies_of_policy
+from jobs.services import CannotLaunch, launch_backup_copy
+from jobs.services.outcomes import AwaitsChildren, Done, Failed, Outcome
+from jobs.services.selection import select_for_copying
+from policies.models import Subclient
+from policies.resolve import build_engine, install_id
+
+_POLICY = "policy_id"
+
+
+def run(task: Task) -> Outcome:
+    """Take the snapshot unless an earlier attempt of this job did, then launch the inline copies."""
+    subclient = task.job.subclient
+    if subclient is None:
+        return Failed(code="subclient-deleted", sentence="The subclient of this job was deleted.")
+    snapshot = Snapshot.objects.filter(job=task.job).first() or _take(task, subclient)
+    result: dict[str, object] = {"snapshot": snapshot.name}
+    task.phase(PhaseName.FINISH)
+    children = _launch_inline(task, subclient)
+    if children:
+        waits = f"for its backup copy: job {', '.join(str(child.pk) for child in children)}"
+        return AwaitsChildren(result=result, reason=waits, exceptions=task.recorder.exceptions)
+    return Done(result=result, exceptions=task.recorder.exceptions)
+
+
+def _take(task: Task, subclient: Subclient) -> Snapshot:
+    job = task.job
+    task.phase(PhaseName.PREPARE)
+    engine = build_engine(subclient.file_server)
+    engine.validate_content(subclient.content_paths)
+    _drop_leftovers(engine, job)
+    decision = _decide(job, subclient)
+    task.phase(PhaseName.SNAPSHOT)
+    name = snapshot_name(install_id(), job.pk, job.attempt)
+    ref = engine.create(name, subclient.content_paths, task.orders)
+    snapshot = _record(job, subclient, ref, decision)
+    task.tell("snapshot-taken", f"Snapshot {snapshot.name} of {', '.join(ref.content)} was taken.")
+    for warning in ref.warnings:
+        task.tell("snapshot-warning", warning, level=Level.WARNING)
+    return snapshot
+
+
+def _drop_leftovers(engine: SnapshotEngine, job: Job) -> None:
+    """What an interrupted attempt of this very job left on the storage."""
+    if job.attempt == 1:
+        return
+    mine = f"sc-{install_id()}-{job.pk}-"
+    for ref in engine.list():
+        if ref.name.startswith(mine) and not Snapshot.objects.filter(name=ref.name).exists():
+            engine.delete(ref)
+
+
+def _decide(job: Job, subclient: Subclient) -> levels.Decision:
+    """RULES S2: asked, runs as, why."""
+    previous = subclient.snapshots.select_related("job").order_by("-taken_at", "-pk").first()
+    before = None
+    if previous is not None:
+        parameters = previous.job.parameters if previous.job else {}
+        before = levels.Conditions(
+            policy_id=parameters.get(_POLICY), engine=previous.engine, content=frozenset(previous.content)
+        )
+    now = levels.Conditions(
+        policy_id=subclient.policy_id,
+        engine=subclient.file_server.engine,
+        content=frozenset(subclient.content_paths),
+    )
+    decision = levels.snapshot_level(asked=job.asked_level, previous=before, current=now)
+    parameters = {**job.parameters, _POLICY: subclient.policy_id}
+    Job.objects.filter(pk=job.pk).update(
+        ran_level=decision.level.value, level_reason=decision.reason, parameters=parameters
+    )
+    return decision
+
+
+def _record(job: Job, subclient: Subclient, ref: SnapshotRef, decision: levels.Decision) -> Snapshot:
+    """The row at once, so that a death right after never loses the snapshot; selected for copying with it."""
+    with transaction.atomic():
+        snapshot = Snapshot.objects.create(
+            subclient=subclient,
+            job=job,
+            name=ref.name,
+            engine=ref.engine,
+            ref=ref_to_json(ref),
+            content=list(ref.content),
+            asked_level=job.asked_level,
+            ran_level=decision.level.value,
+            exclusive_bytes=ref.exclusive_bytes,
+            taken_at=datetime.fromtimestamp(ref.taken_at_ns / 1e9, tz=UTC),
+        )
+        select_for_copying(snapshot)
+        Job.objects.filter(pk=job.pk).update(snapshot=snapshot)
+    return snapshot
+
+
+def _launch_inline(task: Task, subclient: Subclient) -> list[Job]:
+    """RULES B1: every active backup copy of an inline policy, oldest waiting snapshot first."""
+    if not subclient.policy.is_inline:
+        return []
+    job = task.job
+    children = []
+    for copy in backup_copies_of_policy(subclient):
+        try:
+            child = launch_backup_copy(
+                subclient, copy, user=job.started_by, initiator=Initiator.INLINE, how=job.how, parent=job
+            )
+        except CannotLaunch as refusal:
+            task.tell("inline-copy-refused", refusal.sentence, level=Level.WARNING)
+            continue
+        if child.operation == Operation.BACKUP_COPY and child.parent_id == job.pk:
+            children.append(child)
+    return children

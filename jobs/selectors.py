@@ -1,0 +1,128 @@
+"""Every read of the work that deserves a name. No writes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from django.db.models import Count, Max, Q, QuerySet
+from django.utils import timezone
+
+from jobs.models import BackupCopy, CopyState, Job, JobState, Operation, Snapshot, SnapshotState
+from jobs.rules import placement, states
+from policies.models import AccessNode, Copy, CopyKind, Subclient
+
+_WITHOUT_SLOT = (Operation.TEST, Operation.DEMO)
+_ON_A_NODE = (JobState.QUEUED, JobState.RUNNING)
+
+
+def active_jobs() -> QuerySet[Job]:
+    """Jobs that are not over, newest first."""
+    return Job.objects.filter(state__in=states.ACTIVE)
+
+
+def jobs_needing_attention() -> QuerySet[Job]:
+    """Failed or completed with errors, and nobody acknowledged them yet (RULES J1)."""
+    return Job.objects.filter(state__in=(JobState.FAILED, JobState.COMPLETED_WITH_ERRORS), acknowledged_at__isnull=True)
+
+
+def node_figures() -> list[placement.NodeFigures]:
+    """What RULES N need to know of every node, busy slots counted from the job table, so that they are exact."""
+    now = time.time()
+    nodes = AccessNode.objects.annotate(
+        assigned=Count("jobs", filter=Q(jobs__state__in=_ON_A_NODE) & ~Q(jobs__operation__in=_WITHOUT_SLOT)),
+        last_used_at=Max("jobs__queued_at"),
+    )
+    return [
+        placement.NodeFigures(
+            name=node.name,
+            is_online=node.takes_work,
+            slots=node.slots,
+            busy=node.assigned,
+            cores=node.cores,
+            load_1m=node.load_1m,
+            memory_free_bytes=node.memory_free_bytes,
+            last_used_at=min(node.last_used_at.timestamp(), now) if node.last_used_at else 0.0,
+        )
+        for node in nodes
+    ]
+
+
+def placement_lists(*, subclient: Subclient | None, copy: Copy | None) -> placement.Lists:
+    """The configured lists that decide where a job of this subclient and copy may run (RULES N1, N2)."""
+    if subclient is None:
+        return placement.Lists(backup_agents=_names(copy.media_agents.all()) if copy else ())
+    copies = Copy.objects.filter(policy_id=subclient.policy_id, is_active=True)
+    snap = copies.filter(kind=CopyKind.PRIMARY_SNAP).first()
+    backup = copy or copies.filter(kind=CopyKind.PRIMARY_BACKUP).first()
+    return placement.Lists(
+        subclient_nodes=_names(subclient.access_nodes.all()),
+        file_server_nodes=_names(subclient.file_server.access_nodes.all()),
+        snap_agents=_names(snap.media_agents.all()) if snap else (),
+        backup_agents=_names(backup.media_agents.all()) if backup else (),
+    )
+
+
+def active_backup_copy_job(subclient: Subclient, copy: Copy) -> Job | None:
+    """The one backup copy job of this subclient and copy that is not over (RULES B11)."""
+    return active_jobs().filter(operation=Operation.BACKUP_COPY, subclient=subclient, copy=copy).order_by("pk").first()
+
+
+def backup_copies_of_policy(subclient: Subclient) -> list[Copy]:
+    """The active backup copies that are fed from this subclient's snapshots, in order of precedence (RULES O3)."""
+    kinds = (CopyKind.PRIMARY_BACKUP, CopyKind.SECONDARY_BACKUP)
+    copies = Copy.objects.filter(policy_id=subclient.policy_id, kind__in=kinds, is_active=True)
+    return list(copies.select_related("media", "policy").order_by("precedence"))
+
+
+def waiting_backup_copies(subclient: Subclient, copy: Copy) -> QuerySet[BackupCopy]:
+    """Snapshots still to be copied to this copy, oldest first (RULES B5)."""
+    rows = BackupCopy.objects.filter(
+        snapshot__subclient=subclient, copy=copy, state__in=states.WAITS, snapshot__state=SnapshotState.PRESENT
+    )
+    return rows.select_related("snapshot").order_by("snapshot__taken_at", "snapshot_id")
+
+
+def last_copied(subclient: Subclient, copy: Copy, *, before: Snapshot | None = None) -> BackupCopy | None:
+    """The newest backup copy on the copy's present medium: what the next incremental compares with (RULES B5, B8)."""
+    rows = BackupCopy.objects.filter(
+        snapshot__subclient=subclient, copy=copy, media=copy.media, state__in=states.ON_MEDIA
+    )
+    if before is not None:
+        rows = rows.filter(snapshot__taken_at__lt=before.taken_at).exclude(snapshot=before)
+    return rows.order_by("-snapshot__taken_at", "-snapshot_id").first()
+
+
+def sessions_of_file_server(file_server_id: int) -> int:
+    """Backup copies of a file server that have a node now (RULES B11)."""
+    return Job.objects.filter(
+        operation=Operation.BACKUP_COPY, state__in=_ON_A_NODE, subclient__file_server_id=file_server_id
+    ).count()
+
+
+def jobs_to_place() -> QuerySet[Job]:
+    """Waiting for a slot, or pending and due again; who awaits children has done its own part."""
+    due = Q(retry_at__isnull=True) | Q(retry_at__lte=timezone.now())
+    return (
+        Job.objects.filter(due, state__in=(JobState.WAITING, JobState.PENDING), want=Job.Want.RUN)
+        .exclude(awaits_children=True)
+        .order_by("priority", "pk")
+    )
+
+
+def subclients_overview() -> QuerySet[Subclient]:
+    """Every subclient with what lists of them show, in one query."""
+    return Subclient.objects.select_related("file_server", "policy").annotate(
+        snapshot_count=Count("snapshots", filter=Q(snapshots__state=SnapshotState.PRESENT), distinct=True),
+        last_snapshot_at=Max("snapshots__taken_at"),
+        last_copied_at=Max("snapshots__backup_copies__copied_at"),
+        to_be_copied=Count(
+            "snapshots__backup_copies",
+            filter=Q(snapshots__backup_copies__state=CopyState.TO_BE_COPIED),
+            distinct=True,
+        ),
+    )
+
+
+def _names(nodes: Iterable[AccessNode]) -> frozenset[str]:
+    return frozenset(node.name for node in nodes)

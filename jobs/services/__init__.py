@@ -1,0 +1,28 @@
+"""Every write of the work that somebody may ask for. Callers import from here."""
+
+from .control import acknowledge_job, kill_job, resume_job, suspend_job
+from .errors import CannotControl, CannotLaunch, JobRefusal
+from .launch import (
+    launch_backup_copy,
+    launch_demo,
+    launch_restore,
+    launch_snapshot,
+    launch_test,
+    resubmit_job,
+)
+
+__all__ = [
+    "CannotControl",
+    "CannotLaunch",
+    "JobRefusal",
+    "acknowledge_job",
+    "kill_job",
+    "launch_backup_copy",
+    "launch_demo",
+    "launch_restore",
+    "launch_snapshot",
+    "launch_test",
+    "resubmit_job",
+    "resume_job",
+    "suspend_job",
+]

@@ -1,0 +1,89 @@
+"""Giving a job to a node: placement by RULES N, the row first, the queue after the commit."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils import timezone
+
+from jobs import lease, queues
+from jobs.models import Job, JobState, Operation, Want
+from jobs.rules import placement, states
+from jobs.selectors import node_figures, placement_lists, sessions_of_file_server
+from policies.models import AccessNode
+
+
+def dispatch(job_id: int) -> Job:
+    """Choose a node for a job that has none and queue it there, or say in the row why not yet. Idempotent.
+
+    One at a time over all processes, so that a slot is never given twice.
+    """
+    with transaction.atomic():
+        lease.wait_for_places()
+        job = Job.objects.select_for_update(of=("self",)).get(pk=job_id)
+        if job.state not in states.UNSTARTED or job.want != Want.RUN:
+            return job
+        _place(job)
+        job.save(
+            update_fields=["state", "state_reason", "node", "node_label", "node_reason", "queued_at", "enqueued_at"]
+        )
+        if job.state == JobState.QUEUED:
+            transaction.on_commit(lambda: queues.enqueue(job.pk))
+    return job
+
+
+def _place(job: Job) -> None:
+    job.node, job.queued_at, job.enqueued_at = None, None, None
+    if full := _sessions_full(job):
+        job.state, job.state_reason = JobState.WAITING, full
+        return
+    known = node_figures()
+    if job.operation in queues.LIGHT:
+        known = [_with_room(node) for node in known]
+    wanted = job.parameters.get("node")
+    if wanted:
+        known = [node for node in known if node.name == wanted]
+    answer = placement.choose(lists=_lists(job), known=known, avoid=str(job.parameters.get("avoid", "")))
+    if isinstance(answer, placement.NoNode):
+        job.state, job.state_reason = JobState(answer.state.value), answer.reason
+        return
+    job.node = AccessNode.objects.get(name=answer.name)
+    job.node_label, job.node_reason = answer.name, answer.reason
+    if wanted:
+        job.node_reason = (
+            f"Chosen by {job.started_by_label or 'whoever started it'}. {answer.reason.split('. ', 1)[-1]}"
+        )
+    job.state, job.state_reason, job.queued_at = JobState.QUEUED, f"for a worker of {answer.name}", timezone.now()
+
+
+def _lists(job: Job) -> placement.Lists:
+    """A node that a person chose needs no list; everything else goes by the configuration."""
+    if job.parameters.get("node"):
+        return placement.Lists()
+    if job.operation == Operation.RESTORE:
+        return placement_lists(subclient=None, copy=job.copy)
+    return placement_lists(subclient=job.subclient, copy=job.copy)
+
+
+def _with_room(node: placement.NodeFigures) -> placement.NodeFigures:
+    """Tests take no slot: they have workers of their own."""
+    return placement.NodeFigures(
+        name=node.name,
+        is_online=node.is_online,
+        slots=node.slots,
+        busy=min(node.busy, node.slots - 1),
+        cores=node.cores,
+        load_1m=node.load_1m,
+        memory_free_bytes=node.memory_free_bytes,
+        last_used_at=node.last_used_at,
+    )
+
+
+def _sessions_full(job: Job) -> str:
+    """RULES B11: at most N sessions per file server. Empty = there is room."""
+    if job.operation != Operation.BACKUP_COPY or job.subclient is None:
+        return ""
+    server = job.subclient.file_server
+    running = sessions_of_file_server(server.pk)
+    if running < server.max_sessions:
+        return ""
+    return f"{server.name} already has {running} of {server.max_sessions} backup copy sessions."

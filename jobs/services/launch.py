@@ -1,0 +1,310 @@
+"""Launching jobs: refusals first, then the row, then the queue after the commit (RULES J2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
+from django.db import IntegrityError, transaction
+
+from jobs.engine.plan import Overwrite
+from jobs.models import BackupCopy, How, Initiator, Job, JobState, Level, Operation, Snapshot
+from jobs.progress import note
+from jobs.rules import states
+from jobs.selectors import active_backup_copy_job, active_jobs, backup_copies_of_policy
+from jobs.services.dispatch import dispatch
+from jobs.services.errors import CannotLaunch
+from jobs.services.selection import next_to_copy, row_of
+from policies.models import AccessNode, Copy, FileServer, Media, Subclient
+
+Actor = AbstractBaseUser | AnonymousUser | None
+
+
+def launch_snapshot(
+    subclient: Subclient,
+    *,
+    user: Actor = None,
+    initiator: str = Initiator.PERSON,
+    how: str = How.WEB,
+    level: str = Level.INCREMENTAL,
+) -> Job:
+    """Snapshot now. One at a time per subclient; raises CannotLaunch."""
+    _refuse_inactive(subclient)
+    with transaction.atomic():
+        Subclient.objects.select_for_update().get(pk=subclient.pk)
+        running = active_jobs().filter(operation=Operation.SNAPSHOT, subclient=subclient).first()
+        if running is not None:
+            raise CannotLaunch(f"Job {running.pk} is already taking a snapshot of {subclient.path}.", job=running)
+        job = _create(
+            operation=Operation.SNAPSHOT,
+            subclient=subclient,
+            user=user,
+            initiator=initiator,
+            how=how,
+            asked_level=level,
+        )
+    return dispatch(job.pk)
+
+
+def launch_backup_copy(
+    subclient: Subclient,
+    copy: Copy | None = None,
+    *,
+    snapshot: Snapshot | None = None,
+    user: Actor = None,
+    initiator: str = Initiator.PERSON,
+    how: str = How.WEB,
+    parent: Job | None = None,
+    recopy: bool = False,
+) -> Job:
+    """Copy now: the oldest waiting snapshot, and after it the next until none waits; or just ``snapshot``.
+
+    ``copy`` None = the policy's first backup copy. A request beside a running one attaches to it: the running job is
+    returned and goes on with what waits (RULES B11). ``recopy`` copies a snapshot that is on media already (RULES B4).
+    Raises CannotLaunch.
+    """
+    _refuse_inactive(subclient)
+    copy = copy or _first_backup_copy(subclient)
+    _refuse_wrong_copy(subclient, copy)
+    if running := active_backup_copy_job(subclient, copy):
+        return _attach(running, parent)
+    row = _row_to_copy(subclient, copy, snapshot=snapshot, recopy=recopy)
+    try:
+        with transaction.atomic():
+            job = _create(
+                operation=Operation.BACKUP_COPY,
+                subclient=subclient,
+                user=user,
+                initiator=initiator,
+                how=how,
+                copy=copy,
+                media_label=copy.media.name if copy.media else "",
+                snapshot=row.snapshot,
+                backup_copy=row,
+                parent=parent,
+                asked_level=row.snapshot.asked_level,
+                parameters={"goes_on": snapshot is None},
+            )
+    except IntegrityError:
+        running = active_backup_copy_job(subclient, copy)
+        if running is None:
+            raise
+        return _attach(running, parent)
+    return dispatch(job.pk)
+
+
+def launch_restore(
+    backup_copy: BackupCopy,
+    *,
+    paths: Sequence[bytes] = (),
+    target: str,
+    node: AccessNode | None = None,
+    overwrite: Overwrite = Overwrite.IF_NEWER,
+    with_metadata: bool = True,
+    strip_prefix: bytes = b"",
+    dry_run: bool = False,
+    user: Actor = None,
+    initiator: str = Initiator.PERSON,
+    how: str = How.WEB,
+) -> Job:
+    """Restore ``paths`` (stored paths, raw bytes; empty = everything) below the directory ``target`` on a node.
+
+    ``node`` None = one that reaches the medium. Raises CannotLaunch.
+    """
+    if not backup_copy.is_on_media:
+        raise CannotLaunch("This snapshot has no backup copy on media yet.", hint="Copy it first.")
+    if not target.startswith("/"):
+        raise CannotLaunch("The target must be an absolute path on the access node, for example /restore/today.")
+    job = _create(
+        operation=Operation.RESTORE,
+        subclient=backup_copy.snapshot.subclient,
+        user=user,
+        initiator=initiator,
+        how=how,
+        copy=backup_copy.copy,
+        media_label=backup_copy.media.name,
+        snapshot=backup_copy.snapshot,
+        backup_copy=backup_copy,
+        parameters={
+            "paths": [path.hex() for path in paths],
+            "target": target,
+            "overwrite": overwrite.value,
+            "with_metadata": with_metadata,
+            "strip_prefix": strip_prefix.hex(),
+            "dry_run": dry_run,
+            **({"node": node.name} if node else {}),
+        },
+    )
+    return dispatch(job.pk)
+
+
+def launch_test(
+    *,
+    media: Media | None = None,
+    file_server: FileServer | None = None,
+    node: AccessNode | None = None,
+    user: Actor = None,
+    initiator: str = Initiator.PERSON,
+    how: str = How.WEB,
+) -> Job:
+    """**Test** of exactly one medium or file server on a node; the report is in ``result`` and at the object."""
+    if (media is None) == (file_server is None):
+        raise ValueError("exactly one of media and file_server")
+    job = _create(
+        operation=Operation.TEST,
+        subclient=None,
+        user=user,
+        initiator=initiator,
+        how=how,
+        media_label=media.name if media else "",
+        file_server_label=file_server.name if file_server else "",
+        parameters={
+            **({"media": media.pk} if media else {}),
+            **({"file_server": file_server.pk} if file_server else {}),
+            **({"node": node.name} if node else {}),
+        },
+    )
+    return dispatch(job.pk)
+
+
+def launch_demo(*, user: Actor = None, initiator: str = Initiator.PERSON, how: str = How.WEB) -> Job:
+    """Try with sample data: a job that configures, snaps, copies and restores a small tree. Raises CannotLaunch."""
+    running = active_jobs().filter(operation=Operation.DEMO).first()
+    if running is not None:
+        raise CannotLaunch(f"Job {running.pk} is already preparing the sample data.", job=running)
+    done = Job.objects.filter(operation=Operation.DEMO, state=JobState.COMPLETED).first()
+    if done is not None:
+        raise CannotLaunch(f"The sample data is there already: job {done.pk} made it.", job=done)
+    job = _create(operation=Operation.DEMO, subclient=None, user=user, initiator=initiator, how=how)
+    return dispatch(job.pk)
+
+
+def resubmit_job(job: Job, *, user: Actor = None, initiator: str = Initiator.PERSON, how: str = How.WEB) -> Job:
+    """The same request again as a new job. Raises CannotLaunch when it is not over, or no longer makes sense."""
+    if job.state not in states.FINAL:
+        raise CannotLaunch(f"Job {job.pk} is not over yet.", job=job)
+    who: dict[str, Any] = {"user": user, "initiator": initiator, "how": how}
+    match job.operation:
+        case Operation.SNAPSHOT if job.subclient:
+            again = launch_snapshot(job.subclient, level=job.asked_level or Level.INCREMENTAL, **who)
+        case Operation.BACKUP_COPY if job.subclient and job.copy and job.snapshot:
+            again = launch_backup_copy(job.subclient, job.copy, snapshot=job.snapshot, recopy=True, **who)
+        case Operation.RESTORE if job.backup_copy:
+            again = _restore_again(job, job.backup_copy, who)
+        case Operation.TEST:
+            again = _test_again(job, who)
+        case Operation.DEMO:
+            again = launch_demo(**who)
+        case _:
+            raise CannotLaunch("What this job worked on was deleted.", job=job)
+    note(again.pk, "resubmitted", f"The same as job {job.pk}.")
+    return again
+
+
+def _restore_again(job: Job, backup_copy: BackupCopy, who: dict[str, Any]) -> Job:
+    given = job.parameters
+    return launch_restore(
+        backup_copy,
+        paths=[bytes.fromhex(path) for path in given["paths"]],
+        target=given["target"],
+        node=AccessNode.objects.filter(name=given.get("node", "")).first(),
+        overwrite=Overwrite(given["overwrite"]),
+        with_metadata=given["with_metadata"],
+        strip_prefix=bytes.fromhex(given["strip_prefix"]),
+        dry_run=given["dry_run"],
+        **who,
+    )
+
+
+def _test_again(job: Job, who: dict[str, Any]) -> Job:
+    media = Media.objects.filter(pk=job.parameters.get("media")).first()
+    file_server = FileServer.objects.filter(pk=job.parameters.get("file_server")).first()
+    if media is None and file_server is None:
+        raise CannotLaunch("What this job tested was deleted.", job=job)
+    return launch_test(media=media, file_server=file_server, **who)
+
+
+def _create(
+    *, operation: str, subclient: Subclient | None, user: Actor, initiator: str, how: str, **values: Any
+) -> Job:
+    """A row that waits for its node. Labels are taken now, so that history reads when names change."""
+    person = user if isinstance(user, User) else None
+    copy = values.get("copy")
+    labels = {"copy_label": copy.name} if copy else {}
+    if subclient is not None:
+        labels |= {"subclient_label": subclient.path, "file_server_label": subclient.file_server.name}
+    values = {**labels, **values}
+    return Job.objects.create(
+        operation=operation,
+        state=JobState.PENDING,
+        state_reason="looking for a node",
+        subclient=subclient,
+        started_by=person,
+        started_by_label=str(person) if person else "",
+        initiator=initiator,
+        how=how,
+        **values,
+    )
+
+
+def _attach(running: Job, parent: Job | None) -> Job:
+    """RULES B11: the running job takes what waits when it is done; an inline request then waits for it."""
+    if not running.parameters.get("goes_on") or (parent and running.parent_id is None):
+        with transaction.atomic():
+            running = Job.objects.select_for_update(of=("self",)).get(pk=running.pk)
+            running.parameters["goes_on"] = True
+            running.parent = running.parent or parent
+            running.save(update_fields=["parameters", "parent"])
+            note(running.pk, "attached", "Another request attached: the job goes on with the next snapshot that waits.")
+    return running
+
+
+def _row_to_copy(subclient: Subclient, copy: Copy, *, snapshot: Snapshot | None, recopy: bool) -> BackupCopy:
+    if snapshot is None:
+        row = next_to_copy(subclient, copy)
+        if row is None:
+            raise CannotLaunch(_nothing_waits(subclient, copy), hint="Take a snapshot first.")
+        return row
+    if not snapshot.is_present:
+        raise CannotLaunch(f"The snapshot {snapshot.name} is no longer there.")
+    row = row_of(snapshot, copy)
+    if row.is_on_media and not recopy:
+        raise CannotLaunch(
+            f"{snapshot.name} is already copied to {copy.name}.", hint="Resubmit its job to copy it again."
+        )
+    return row
+
+
+def _nothing_waits(subclient: Subclient, copy: Copy) -> str:
+    if not subclient.snapshots.exists():
+        return f"{subclient.path} has no snapshot yet."
+    return f"Every snapshot of {subclient.path} is already copied to {copy.name}."
+
+
+def _refuse_inactive(subclient: Subclient) -> None:
+    if not subclient.is_active:
+        raise CannotLaunch(f"{subclient.path} is switched off.", hint="Switch it on on its form.")
+    if not subclient.file_server.is_active:
+        raise CannotLaunch(f"The file server {subclient.file_server.name} is switched off.")
+    if not subclient.policy.is_active:
+        raise CannotLaunch(f"The storage policy {subclient.policy.name} is switched off.")
+
+
+def _first_backup_copy(subclient: Subclient) -> Copy:
+    copies = backup_copies_of_policy(subclient)
+    if not copies:
+        raise CannotLaunch(
+            f"The storage policy {subclient.policy.name} has no active backup copy.",
+            hint="Add a backup copy on a medium to the policy.",
+        )
+    return copies[0]
+
+
+def _refuse_wrong_copy(subclient: Subclient, copy: Copy) -> None:
+    if copy.policy_id != subclient.policy_id or not copy.is_backup:
+        raise CannotLaunch(f"{copy.name} is not a backup copy of the policy {subclient.policy.name}.")
+    if not copy.is_active:
+        raise CannotLaunch(f"The copy {copy.name} is switched off, so it receives nothing.")
+    if copy.media is None or not copy.media.is_active:
+        raise CannotLaunch(f"The medium of the copy {copy.name} is switched off.")
