@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.db import models
 
 from policies.models import AuditEntry
@@ -62,7 +62,7 @@ def record(
     sentence: str = "",
 ) -> AuditEntry:
     """Add an entry. Call it in the transaction of the change itself. ``user`` None = the system."""
-    person = user if user is not None and user.is_authenticated else None
+    person = user if isinstance(user, User) else None
     return AuditEntry.objects.create(
         action=action,
         user=person,

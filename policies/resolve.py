@@ -8,17 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.engine.snapshots.registry import ENGINES, EngineKind
-
 from jobs.engine.media.base import Media as MediaDriver
 from jobs.engine.media.registry import MEDIA, MediaKind
 from jobs.engine.options import FieldSpec, field_specs, parse_options
 from jobs.engine.plan import Secret as PlainSecret
 from jobs.engine.snapshots.base import SnapshotEngine
+from jobs.engine.snapshots.registry import ENGINES, EngineKind
 from policies.errors import KindUnknown, SecretMissing
 from policies.models import FileServer, Installation, Media
 from policies.models.installation import new_install_id
-from policies.secrets import REPOSITORY_PASSWORD, secrets_of
+from policies.secrets import REPOSITORY_PASSWORD, secret_fields, secrets_of
 
 
 def media_kind(name: str) -> MediaKind:
@@ -81,3 +80,29 @@ def build_snapshot_engine(
 def _parse(kind: MediaKind | EngineKind, options: Mapping[str, object], secrets: Mapping[str, PlainSecret]) -> Any:
     own = {spec.name for spec in field_specs(kind.options)}
     return parse_options(kind.options, options, {name: value for name, value in secrets.items() if name in own})
+
+
+def engine_label(file_server: FileServer) -> str:
+    """The engine's name for people; its key if this version does not have it."""
+    kind = ENGINES.get(file_server.engine)
+    return kind.label if kind else file_server.engine
+
+
+def media_label(media: Media) -> str:
+    """The kind's name for people; its key if this version does not have it."""
+    kind = MEDIA.get(media.kind)
+    return kind.label if kind else media.kind
+
+
+def described_options(owner: Media | FileServer) -> list[tuple[FieldSpec, object]]:
+    """The settings of a medium or file server for its page; secrets only as whether they are set."""
+    kind: MediaKind | EngineKind | None = (
+        MEDIA.get(owner.kind) if isinstance(owner, Media) else ENGINES.get(owner.engine)
+    )
+    if kind is None:
+        return []
+    have = secret_fields(owner)
+    return [
+        (spec, spec.name in have if spec.secret else owner.options.get(spec.name, spec.default))
+        for spec in field_specs(kind.options)
+    ]

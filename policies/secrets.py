@@ -45,16 +45,14 @@ def store_secret(owner: Owner, field: str, value: PlainSecret) -> None:
     with transaction.atomic():
         _lock(exclusive=False)
         key = keyring.read_keys(_path())[0]
-        Secret.objects.update_or_create(
-            **_owned_by(owner),
-            field=field,
-            defaults={"token": _seal(key, _context(owner, field), value), "key_id": key.id},
-        )
+        media, file_server = (owner, None) if isinstance(owner, Media) else (None, owner)
+        sealed = {"token": _seal(key, _context(owner, field), value), "key_id": key.id}
+        Secret.objects.update_or_create(media=media, file_server=file_server, field=field, defaults=sealed)
 
 
 def forget_secrets(owner: Owner, *, keep: set[str]) -> None:
     """Delete the secrets of fields that the owner's kind no longer has."""
-    Secret.objects.filter(**_owned_by(owner)).exclude(field__in=keep).delete()
+    owner.secrets.exclude(field__in=keep).delete()
 
 
 def secrets_of(owner: Owner) -> dict[str, PlainSecret]:
@@ -111,10 +109,6 @@ def _lock(*, exclusive: bool) -> None:
     function = "pg_advisory_xact_lock" if exclusive else "pg_advisory_xact_lock_shared"
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {function}(%s)", [_ROTATION_LOCK])
-
-
-def _owned_by(owner: Owner) -> dict[str, Owner]:
-    return {"media": owner} if isinstance(owner, Media) else {"file_server": owner}
 
 
 def _owner_of(row: Secret) -> Owner:

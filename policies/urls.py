@@ -1,7 +1,50 @@
-"""Addresses of the policies pages."""
+"""Addresses of the configuration pages."""
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from policies.views import activity, media, nodes, sources, storage_policies, users, wizard
+
+app_name = "policies"
+
+urlpatterns = [
+    path("start/", wizard.source, name="wizard"),
+    path("start/media/", wizard.media, name="wizard_media"),
+    path("start/policy/", wizard.policy, name="wizard_policy"),
+    path("file-servers/", sources.file_server_list, name="file_server_list"),
+    path("file-servers/add/", sources.file_server_create, name="file_server_create"),
+    path("file-servers/<int:pk>/", sources.file_server_detail, name="file_server_detail"),
+    path("file-servers/<int:pk>/edit/", sources.file_server_edit, name="file_server_edit"),
+    path("file-servers/<int:pk>/delete/", sources.file_server_delete, name="file_server_delete"),
+    path("subclients/", sources.subclient_list, name="subclient_list"),
+    path("subclients/add/", sources.subclient_create, name="subclient_create"),
+    path("subclients/<int:pk>/edit/", sources.subclient_edit, name="subclient_edit"),
+    path("subclients/<int:pk>/delete/", sources.subclient_delete, name="subclient_delete"),
+    path("media/", media.media_list, name="media_list"),
+    path("media/add/", media.media_create, name="media_create"),
+    path("media/<int:pk>/", media.media_detail, name="media_detail"),
+    path("media/<int:pk>/edit/", media.media_edit, name="media_edit"),
+    path("media/<int:pk>/delete/", media.media_delete, name="media_delete"),
+    path("policies/", storage_policies.policy_list, name="policy_list"),
+    path("policies/add/", storage_policies.policy_create, name="policy_create"),
+    path("policies/<int:pk>/", storage_policies.policy_detail, name="policy_detail"),
+    path("policies/<int:pk>/edit/", storage_policies.policy_edit, name="policy_edit"),
+    path("policies/<int:pk>/delete/", storage_policies.policy_delete, name="policy_delete"),
+    path("policies/<int:pk>/copies/add/", storage_policies.copy_create, name="copy_create"),
+    path("copies/<int:pk>/edit/", storage_policies.copy_edit, name="copy_edit"),
+    path("copies/<int:pk>/delete/", storage_policies.copy_delete, name="copy_delete"),
+    path("copies/<int:pk>/move/", storage_policies.copy_move, name="copy_move"),
+    path("nodes/", nodes.node_list, name="node_list"),
+    path("nodes/<int:pk>/", nodes.node_detail, name="node_detail"),
+    path("nodes/<int:pk>/edit/", nodes.node_edit, name="node_edit"),
+    path("nodes/<int:pk>/delete/", nodes.node_delete, name="node_delete"),
+    path("nodes/<int:pk>/drain/", nodes.node_drain, name="node_drain"),
+    path("nodes/<int:pk>/enable/", nodes.node_enable, name="node_enable"),
+    path("users/", users.user_list, name="user_list"),
+    path("users/add/", users.user_create, name="user_create"),
+    path("users/<int:pk>/", users.user_detail, name="user_detail"),
+    path("users/<int:pk>/edit/", users.user_edit, name="user_edit"),
+    path("users/<int:pk>/activate/", users.user_activate, name="user_activate"),
+    path("activity/", activity.activity, name="activity"),
+]

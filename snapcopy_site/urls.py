@@ -5,12 +5,13 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 
-from snapcopy_site import views
+from snapcopy_site import user_links, views
 
 urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
     path("sign-in/", views.SignIn.as_view(), name="login"),
     path("sign-in/<str:token>/", views.sign_in_by_link, name="sign-in-link"),
+    path("users/<int:pk>/sign-in-link/", user_links.new_sign_in_link, name="sign-in-link-new"),
     path("sign-out/", views.SignOut.as_view(), name="logout"),
     path("account/password/", views.ChangePassword.as_view(), name="password_change"),
     path("docs/", views.docs, name="docs"),

@@ -61,5 +61,18 @@ class AccessNode(Timestamped):
         return self.is_enabled and not self.is_draining and self.is_online
 
     @property
+    def state(self) -> str:
+        """One word for a badge: disabled, offline, draining or online."""
+        if not self.is_enabled:
+            return "disabled"
+        if not self.is_online:
+            return "offline"
+        return "draining" if self.is_draining else "online"
+
+    @property
+    def busy_percent(self) -> float:
+        return min(100.0, 100 * self.busy_slots / self.slots)
+
+    @property
     def free_slots(self) -> int:
         return max(0, self.slots - self.busy_slots)

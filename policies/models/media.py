@@ -41,3 +41,18 @@ class Media(Timestamped):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def used_percent(self) -> float | None:
+        """Of the whole medium, 0 to 100; None = not measured."""
+        if not self.total_bytes or self.free_bytes is None:
+            return None
+        return max(0.0, min(100.0, 100 * (1 - self.free_bytes / self.total_bytes)))
+
+    @property
+    def fill_tone(self) -> str:
+        """ok below 80 %, warn below 95 %, then bad."""
+        used = self.used_percent
+        if used is None:
+            return "idle"
+        return "ok" if used < 80 else "warn" if used < 95 else "bad"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from django.contrib.admin.utils import NestedObjects
 from django.db import models, router
@@ -42,7 +42,7 @@ def effects_of_deleting(instance: Model) -> DeletionEffects:
         other
         for (field, value), groups in collector.field_updates.items()
         if value is None and not field.model._meta.auto_created
-        for group in groups
+        for group in cast("list[Iterable[Model]]", groups)
         for other in group
     ]
     protecting = [other for other in collector.protected if not isinstance(other, Secret)]

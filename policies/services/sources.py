@@ -110,7 +110,7 @@ def _checked(server: FileServer, values: FileServerValues, secrets: writing.Secr
         raise ValidationError({"engine": error.sentence}) from error
     options = values.get("options", server.options if name == server.engine else {})
     known = writing.known_secrets(server, secrets, fields=_secret_names(name))
-    return values | {"options": writing.checked_options(kind.options, options, known)}  # type: ignore[return-value]
+    return values | {"options": writing.checked_options(kind.options, options, known)}
 
 
 def _secret_names(engine: str) -> set[str]:
@@ -121,6 +121,6 @@ def _checked_subclient(values: SubclientValues) -> SubclientValues:
     if "content_paths" not in values:
         return values
     try:
-        return values | {"content_paths": cleaned_paths(values["content_paths"])}  # type: ignore[return-value]
+        return values | {"content_paths": cleaned_paths(values["content_paths"])}
     except ValidationError as error:
         raise ValidationError({"content_paths": error.messages}) from error

@@ -128,6 +128,8 @@ def _require_medium(medium: Media | None) -> None:
 
 def _refuse_same_medium(policy: StoragePolicy, medium: Media | None, *, but_not: Copy | None) -> None:
     """Two copies on one medium would share each byte: one fault takes both."""
-    others = policy.copies.filter(media=medium).exclude(pk=but_not.pk if but_not else None)
-    if medium is not None and others.exists():
+    if medium is None:
+        return
+    others = [copy for copy in policy.copies.filter(media=medium) if copy != but_not]
+    if others:
         raise ValidationError({"media": f"The copy “{others[0].name}” of this policy is on {medium} already."})

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from policies import audit
 from policies.services import writing
-from snapcopy_site.lib.roles import Role, forget_role
+from snapcopy_site.lib.roles import Role, forget_role, role_of
 
 
 @transaction.atomic
@@ -16,22 +16,31 @@ def create_user(
     *, username: str, email: str = "", full_name: str = "", role: Role, user: audit.Actor, how: str = audit.How.WEB
 ) -> User:
     """A user without a usable password: hand out a sign-in link. Raises ValidationError."""
-    person = User(username=username, email=email, first_name=full_name)
-    person.set_unusable_password()
     if User.objects.filter(username__iexact=username).exists():
         raise ValidationError({"username": "There is a user of this name already."})
+    person = User(username=username, email=email, first_name=full_name)
+    person.set_unusable_password()
     groups = [_group(role)]
     return writing.create(person, values={"groups": groups}, user=user, how=how, sentence=f"Role {role.value}.")
 
 
 @transaction.atomic
+def update_user(
+    person: User, *, full_name: str, email: str, role: Role, user: audit.Actor, how: str = audit.How.WEB
+) -> User:
+    """Details and role. Raises ValidationError when it would leave no admin."""
+    if role is not role_of(person):
+        set_user_role(person, role=role, user=user, how=how)
+    return writing.update(person, values={"first_name": full_name, "email": email}, user=user, how=how)
+
+
+@transaction.atomic
 def set_user_role(person: User, *, role: Role, user: audit.Actor, how: str = audit.How.WEB) -> User:
-    """Exactly this role. A superuser loses that mark: the role says all. Refuses to leave no admin."""
-    if role is not Role.ADMIN:
-        _require_another_admin(person, "change the role of")
+    """Exactly this role; who is no longer admin loses the superuser's mark. Refuses to leave no admin."""
     groups = [*person.groups.exclude(name__in=list(Role)), _group(role)]
     values: dict[str, object] = {"groups": groups}
     if role is not Role.ADMIN:
+        _require_another_admin(person, "take the role from")
         values |= {"is_superuser": False, "is_staff": False}
     writing.update(person, values=values, user=user, how=how, sentence=f"Role {role.value}.")
     forget_role(person)
@@ -51,8 +60,8 @@ def _group(role: Role) -> Group:
 
 
 def _require_another_admin(person: User, what: str) -> None:
-    # lock all admins in one order, so that two admins cannot remove each other at the same moment
-    admins = User.objects.select_for_update().filter(is_active=True).order_by("pk")
-    ids = [admin.pk for admin in admins if admin.is_superuser or admin.groups.filter(name=Role.ADMIN).exists()]
-    if ids == [person.pk]:
+    # all rows are locked in one order, so that two admins cannot remove each other at the same moment
+    people = User.objects.select_for_update().filter(is_active=True).order_by("pk").prefetch_related("groups")
+    admins = {other.pk for other in people if role_of(other) is Role.ADMIN}
+    if admins == {person.pk}:
         raise ValidationError(f"You cannot {what} the last admin: nobody could configure SnapCopy any more.")

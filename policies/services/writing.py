@@ -38,7 +38,8 @@ def create(
     many = _fill(instance, values)
     instance.full_clean()
     instance.save()
-    changed = _write_sets(instance, many) | _write_secrets(instance, secrets)
+    _write_sets(instance, many)
+    changed = _write_secrets(instance, secrets)
     audit.record(
         action=audit.Action.CREATED,
         instance=instance,
@@ -64,12 +65,13 @@ def update(
 
     ``instance`` itself is brought up to date. No change, no audit entry.
     """
-    current = type(instance)._base_manager.select_for_update(of=("self",)).get(pk=instance.pk)
+    current = type(instance)._base_manager.select_for_update().get(pk=instance.pk)
     before = audit.picture(current)
     many = _fill(current, values)
     current.full_clean()
     current.save()
-    changed = _write_sets(current, many) | _write_secrets(current, secrets)
+    _write_sets(current, many)
+    changed = _write_secrets(current, secrets)
     changes = audit.difference(before, audit.picture(current)) | changed
     if changes:
         audit.record(
@@ -140,10 +142,9 @@ def _fill(instance: models.Model, values: Mapping[str, Any]) -> dict[str, Iterab
     return {name: value for name, value in values.items() if name in sets}
 
 
-def _write_sets(instance: models.Model, many: Mapping[str, Iterable[models.Model]]) -> dict[str, list[object]]:
+def _write_sets(instance: models.Model, many: Mapping[str, Iterable[models.Model]]) -> None:
     for name, value in many.items():
         getattr(instance, name).set(value)
-    return {}
 
 
 def _write_secrets(instance: models.Model, secrets: Secrets | None) -> dict[str, list[object]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 from functools import wraps
-from typing import Any, ClassVar, Concatenate, Final, ParamSpec
+from typing import Any, ClassVar, Concatenate, Final, ParamSpec, cast
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.contrib.auth.views import redirect_to_login
@@ -102,7 +102,7 @@ def role_required(needed: Role) -> Callable[[ViewFunction[P]], ViewFunction[P]]:
             return refusal(request, needed) or view(request, *args, **kwargs)
 
         guarded.required_role = needed  # type: ignore[attr-defined]
-        return guarded
+        return cast("ViewFunction[P]", guarded)
 
     return decorate
 

@@ -1,0 +1,47 @@
+"""Fields that choose other objects, with the words that are the same on every form."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django import forms
+
+from policies.models import AccessNode, FileServer, Media, StoragePolicy
+
+if TYPE_CHECKING:
+    NodesField = forms.ModelMultipleChoiceField[AccessNode]
+    PolicyField = forms.ModelChoiceField[StoragePolicy]
+    MediaField = forms.ModelChoiceField[Media]
+    FileServerField = forms.ModelChoiceField[FileServer]
+
+
+def nodes_field(*, label: str, help_text: str) -> NodesField:
+    """Any number of access nodes, as check boxes."""
+    return forms.ModelMultipleChoiceField(
+        label=label,
+        help_text=help_text,
+        required=False,
+        queryset=AccessNode.objects.all(),
+        widget=forms.CheckboxSelectMultiple,
+    )
+
+
+def policy_field() -> PolicyField:
+    return forms.ModelChoiceField(
+        label="Storage policy",
+        help_text="Says where the snapshots of this subclient and their copies go.",
+        queryset=StoragePolicy.objects.all(),
+        empty_label="Choose a policy",
+    )
+
+
+def media_field(*, required: bool, help_text: str, empty_label: str = "Choose a medium") -> MediaField:
+    return forms.ModelChoiceField(
+        label="Medium", help_text=help_text, queryset=Media.objects.all(), required=required, empty_label=empty_label
+    )
+
+
+def file_server_field() -> FileServerField:
+    return forms.ModelChoiceField(
+        label="File server", queryset=FileServer.objects.all(), empty_label="Choose a file server"
+    )

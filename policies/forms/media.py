@@ -1,0 +1,104 @@
+"""The form of a medium."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+from jobs.engine.media.registry import MEDIA
+from jobs.engine.plan import Secret
+from policies import audit
+from policies.forms.kind_form import KindForm
+from policies.forms.option_fields import secret_field
+from policies.forms.service_form import Section, kind_choices, kind_field
+from policies.models import Media
+from policies.secrets import REPOSITORY_PASSWORD, secret_fields
+from policies.services import create_media, update_media
+
+
+class MediaForm(KindForm):
+    """Create a medium, or edit ``instance``. ``kind`` is the kind asked for in the address."""
+
+    kinds = MEDIA
+
+    name = forms.CharField(
+        max_length=64, help_text="Short, as it appears in commands and on every page. No spaces: offsite-disk."
+    )
+    description = forms.CharField(required=False, help_text="Where it stands, whom to ask. For people only.")
+    is_active = forms.BooleanField(
+        label="Active",
+        required=False,
+        help_text="Off: no copy is written to it. What lies there can still be restored.",
+    )
+
+    def __init__(self, *args: Any, instance: Media | None = None, kind: str | None = None, **kwargs: Any) -> None:
+        self.instance = instance
+        stored = instance.kind if instance else None
+        initial = {"is_active": True} | (kwargs.pop("initial", None) or {})
+        if instance:
+            initial = {
+                "name": instance.name,
+                "description": instance.description,
+                "is_active": instance.is_active,
+            } | initial
+        super().__init__(*args, initial=initial, **kwargs)
+        self.kind_name = self.choose_kind("kind", asked=kind, stored=stored)
+        self.initial["kind"] = self.kind_name
+        self.fields["kind"] = kind_field(
+            label="Kind", help_text="What the medium is.", choices=kind_choices(self.kinds)
+        )
+        secrets = secret_fields(instance) if instance else set()
+        keeps_kind = instance is not None and self.kind_name == stored
+        self.add_options(
+            stored=instance.options if instance and keeps_kind else {}, stored_secrets=secrets if keeps_kind else ()
+        )
+        self._add_password(is_set=REPOSITORY_PASSWORD in secrets)
+
+    def sections(self) -> list[Section]:
+        return [
+            Section(title="", fields=self.some("name", "description", "kind")),
+            Section(title=f"{self.kind_label} settings", fields=self.option_bound_fields()),
+            Section(
+                title="Repository",
+                text="One repository in the restic format lies on each medium. It is always encrypted.",
+                fields=self.some(REPOSITORY_PASSWORD, "repeat_password"),
+            ),
+            Section(title="", fields=self.some("is_active")),
+        ]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if cleaned.get(REPOSITORY_PASSWORD) != cleaned.get("repeat_password") and not self.has_error(
+            REPOSITORY_PASSWORD
+        ):
+            self.add_error("repeat_password", "The two passwords differ. Type both again.")
+        return cleaned
+
+    def save(self, *, user: audit.Actor) -> Media | None:
+        """The saved medium; None when something was refused, which the form then shows."""
+        names = ("name", "description", "kind", "is_active")
+        values: dict[str, Any] = {name: self.cleaned_data[name] for name in names if name in self.cleaned_data}
+        secrets = self.typed_secrets()
+        if self.cleaned_data[REPOSITORY_PASSWORD]:
+            secrets[REPOSITORY_PASSWORD] = Secret(self.cleaned_data[REPOSITORY_PASSWORD])
+        values["options"] = self.typed_options()
+        if self.instance:
+            medium = self.instance
+            return self.try_to_save(lambda: update_media(medium, user=user, secrets=secrets, **values))
+        return self.try_to_save(lambda: create_media(user=user, secrets=secrets, **values))
+
+    def _add_password(self, *, is_set: bool) -> None:
+        if is_set:
+            text = (
+                "The password SnapCopy opens the repository with. A new one here does not change the repository's own."
+            )
+        else:
+            text = (
+                "Encrypts everything on this medium. Keep it elsewhere too: with it any restic reads your data without "
+                "SnapCopy, and without it nobody can. For an existing repository type its password."
+            )
+        self.fields[REPOSITORY_PASSWORD] = secret_field(
+            label="Repository password", help_text=text, is_set=is_set, required=True
+        )
+        self.fields["repeat_password"] = secret_field(label="Repeat the password", help_text="", required=not is_set)

@@ -1,0 +1,96 @@
+"""Form fields from a driver's options: one per field of its ``Options`` dataclass, named ``option_<field>``.
+
+What is typed goes to :mod:`jobs.engine.options` as it is; its refusals come back beside the field. Secrets are
+write-only: their fields are always rendered empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+from django import forms
+
+from jobs.engine.options import FieldSpec, FieldType
+from jobs.engine.plan import Secret
+from policies.services.writing import OPTION_PREFIX
+
+_UNITS: Final = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
+SECRET_IS_SET: Final = "Set. Leave empty to keep it; it is never shown."  # noqa: S105 - a help text
+
+
+def option_fields(
+    specs: Collection[FieldSpec], *, stored: Mapping[str, object], stored_secrets: Collection[str]
+) -> dict[str, forms.Field]:
+    """Fields in the order declared, filled with what is stored, else with the defaults."""
+    return {
+        OPTION_PREFIX + spec.name: _field(
+            spec, initial=stored.get(spec.name, spec.default), is_set=spec.name in stored_secrets
+        )
+        for spec in specs
+    }
+
+
+def typed_options(specs: Collection[FieldSpec], cleaned: Mapping[str, Any]) -> dict[str, object]:
+    """The options as JSON, without secrets; fields left empty are left out and take their defaults."""
+    typed = {spec.name: cleaned.get(OPTION_PREFIX + spec.name) for spec in specs if not spec.secret}
+    return {name: value for name, value in typed.items() if value not in {None, ""}}
+
+
+def typed_secrets(specs: Collection[FieldSpec], cleaned: Mapping[str, Any]) -> dict[str, Secret]:
+    """The secrets that were typed."""
+    typed = {spec.name: cleaned.get(OPTION_PREFIX + spec.name) for spec in specs if spec.secret}
+    return {name: Secret(str(value)) for name, value in typed.items() if value}
+
+
+def secret_field(*, label: str, help_text: str, is_set: bool = False, required: bool = False) -> forms.CharField:
+    """A password input that is never filled in by the server or the browser."""
+    return forms.CharField(
+        label=label,
+        required=required and not is_set,
+        strip=False,
+        widget=forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password"}),
+        help_text=f"{help_text} {SECRET_IS_SET}".strip() if is_set else help_text,
+    )
+
+
+def size_text(size: int) -> str:
+    """Bytes as the options read them back exactly: ``10 GiB``, or the plain number."""
+    for unit, name in _UNITS:
+        if size and size % unit == 0:
+            return f"{size // unit} {name}"
+    return str(size)
+
+
+def _field(spec: FieldSpec, *, initial: object, is_set: bool) -> forms.Field:
+    shared: dict[str, Any] = {"label": spec.label, "help_text": spec.help, "required": spec.required}
+    match spec.type:
+        case FieldType.SECRET:
+            return secret_field(label=spec.label, help_text=spec.help, is_set=is_set, required=spec.required)
+        case FieldType.BOOLEAN:
+            return forms.BooleanField(**shared | {"required": False}, initial=initial)
+        case FieldType.CHOICE:
+            return forms.ChoiceField(**shared, initial=initial, choices=spec.choices)
+        case FieldType.LINES:
+            lines = "\n".join(str(line) for line in initial) if isinstance(initial, list | tuple) else ""
+            return forms.CharField(**shared, initial=lines, widget=_textarea())
+        case FieldType.INTEGER:
+            return forms.IntegerField(
+                **shared,
+                initial=initial,
+                min_value=spec.minimum,
+                max_value=spec.maximum,
+            )
+        case FieldType.BYTES:
+            text = size_text(initial) if isinstance(initial, int) else ""
+            shared["help_text"] = f"{spec.help} For example 10 GiB.".strip()
+            return forms.CharField(**shared, initial=text)
+        case FieldType.PATH:
+            widget = forms.TextInput(attrs={"class": "mono", "spellcheck": "false", "autocomplete": "off"})
+            return forms.CharField(**shared, initial=initial, widget=widget)
+        case FieldType.TEXT:
+            return forms.CharField(**shared, initial=initial)
+
+
+def _textarea() -> forms.Textarea:
+    return forms.Textarea(attrs={"rows": 4, "class": "mono", "spellcheck": "false"})

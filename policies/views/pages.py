@@ -1,0 +1,112 @@
+"""What the pages share: who is looking, saving through a form, and asking before something is deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar
+
+from django.contrib import messages
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+
+from policies.errors import CannotDelete
+from policies.forms.service_form import SWITCH, ServiceForm, refill
+from policies.selectors.deletion import effects_of_deleting
+from snapcopy_site.lib.roles import Role, has_role
+
+FormType = TypeVar("FormType", bound=ServiceForm)
+
+
+class MakeForm(Protocol[FormType]):  # type: ignore[misc]
+    """Builds the form of a page, bound or filled with initial values."""
+
+    def __call__(self, data: Any = None, *, initial: Mapping[str, Any] | None = None) -> FormType: ...
+
+
+def render_page(request: HttpRequest, template: str, context: Mapping[str, Any], *, status: int = 200) -> HttpResponse:
+    """Render with ``can_configure`` and ``can_operate`` of the user who looks."""
+    rights = {
+        "can_configure": has_role(request.user, Role.ADMIN),
+        "can_operate": has_role(request.user, Role.OPERATOR),
+    }
+    return render(request, template, rights | dict(context), status=status)
+
+
+def edit_page(
+    request: HttpRequest,
+    make_form: MakeForm[FormType],
+    *,
+    heading: str,
+    submit: str,
+    cancel: str,
+    save: Callable[[FormType], Model | None],
+    saved: Callable[[Any], str],
+    context: Mapping[str, Any] | None = None,
+    template: str = "policies/form.html",
+) -> HttpResponse:
+    """Show a form, save it, go on to the address ``saved`` gives; a refused form comes back as it was typed.
+
+    ``cancel`` is the address to leave to. ``save`` returns None when the form now shows why not.
+    """
+    if request.method == "POST" and SWITCH in request.POST:
+        bound = make_form(request.POST)
+        same_kind = request.POST.get("shown_kind") == getattr(bound, "kind_name", "")
+        form = make_form(initial=refill(request.POST, bound, same_kind=same_kind))
+    elif request.method == "POST":
+        form = make_form(request.POST)
+        instance = save(form) if form.is_valid() else None
+        if instance is not None:
+            return redirect(saved(instance))
+    else:
+        form = make_form()
+    shown = {"form": form, "heading": heading, "submit": submit, "cancel": cancel} | dict(context or {})
+    return render_page(request, template, shown)
+
+
+def delete_page(
+    request: HttpRequest,
+    instance: Model,
+    *,
+    delete: Callable[[], None],
+    cancel: str,
+    done: str,
+    stays: str = "",
+    blockers: tuple[str, ...] = (),
+) -> HttpResponse:
+    """Ask, naming what goes with it and what stands in the way; delete on POST. ``stays``: what is not touched."""
+    kind, name = str(instance._meta.verbose_name), str(instance)
+    if request.method == "POST":
+        try:
+            delete()
+        except CannotDelete as refusal:
+            blockers = (f"{refusal.sentence} {refusal.hint}".strip(), *map(_needed, refusal.needed_by))
+        else:
+            messages.success(request, f"The {kind} “{name}” was deleted.")
+            return redirect(done)
+    effects = effects_of_deleting(instance)
+    context = {
+        "question": f"Delete the {kind} “{name}”?",
+        "consequence": " ".join(_consequences(effects.goes_with, effects.forgets, stays)),
+        "blockers": blockers or tuple(map(_needed, effects.needed_by)),
+        "submit": f"Delete the {kind}",
+        "cancel": cancel,
+        "breadcrumb": name,
+        "breadcrumb_url": cancel,
+    }
+    return render_page(request, "components/confirm.html", context)
+
+
+def _needed(what: str) -> str:
+    return f"Still needed by: {what}."
+
+
+def _consequences(goes_with: tuple[str, ...], forgets: tuple[str, ...], stays: str) -> list[str]:
+    parts = []
+    if goes_with:
+        parts.append(f"With it goes: {', '.join(goes_with)}.")
+    if forgets:
+        parts.append(f"These stay in the history and keep its name: {', '.join(forgets)}.")
+    if stays:
+        parts.append(stays)
+    return [*parts, "This cannot be undone."]
