@@ -40,7 +40,7 @@ def sweep_directory(directory: bytes) -> int:
         return 0
     for entry in found:
         try:
-            if _is_dead(entry):
+            if is_abandoned(entry.name, entry.stat(follow_symlinks=False)):
                 os.unlink(entry.path)
                 removed += 1
         except OSError:
@@ -48,13 +48,14 @@ def sweep_directory(directory: bytes) -> int:
     return removed
 
 
-def _is_dead(entry: os.DirEntry[bytes]) -> bool:
-    match = _OURS.match(entry.name)
+def is_abandoned(base: bytes, status: os.stat_result) -> bool:
+    """Whether an entry is a temporary file of ours that nobody will finish. ``status`` is its ``lstat``."""
+    match = _OURS.match(base)
     if match is None:
         return False
     if match[1] == _system_token() and not _is_running(int(match[2])):
         return True
-    return time.time() - entry.stat(follow_symlinks=False).st_mtime > STALE_AFTER_SECONDS
+    return time.time() - status.st_mtime > STALE_AFTER_SECONDS
 
 
 def _is_running(pid: int) -> bool:

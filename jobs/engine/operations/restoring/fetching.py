@@ -1,0 +1,146 @@
+"""Blobs of a batch in pack order: neighbours in a pack are read at once, each blob is verified.
+
+A damaged blob is an answer, not an error: it concerns the files that hold it and no others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from operator import itemgetter
+from typing import Final, Generic, NamedTuple, TypeVar
+
+from ...errors import MediaUnavailable, RepositoryDamaged
+from ...ids import BlobId
+from ...repository.blob import open_blob
+from ...repository.crypto import SEAL_BYTES
+from ...repository.index import Index
+from ...repository.layout import CONFIG_NAME, BlobKind, damaged, pack_name
+from ...repository.repository import Repository
+from ...repository.stored import read_part
+
+READ_BYTES: Final = 4 << 20
+"""Most bytes read at once."""
+_GAP_BYTES: Final = 64 << 10
+"""Rather read this much for nothing than ask again."""
+
+Target = TypeVar("Target")
+
+
+class Want(NamedTuple, Generic[Target]):
+    """One blob, where it lies, and whose it is: ``target`` at ``at`` bytes from its start."""
+
+    pack: int
+    offset: int
+    length: int
+    raw_length: int
+    blob: BlobId
+    target: Target
+    at: int
+
+
+_by_place: Final = itemgetter(0, 1)
+
+
+def located(index: Index, ids: list[BlobId]) -> list[tuple[int, int, int, int]]:
+    """(pack, offset, sealed length, plain length if compressed) of each blob; pack -1 where it is unknown."""
+    found = index.find_many(BlobKind.DATA, ids)
+    return list(
+        zip(
+            found.pack.tolist(),
+            found.offset.tolist(),
+            found.length.tolist(),
+            found.raw_length.tolist(),
+            strict=True,
+        )
+    )
+
+
+def plain_bytes(place: tuple[int, int, int, int]) -> int:
+    """Bytes of a located blob's plain text."""
+    return place[3] or place[2] - SEAL_BYTES
+
+
+class Fetcher:
+    """Reads blobs of one repository. ``on_read`` is told the bytes of every read, before it happens."""
+
+    def __init__(self, repository: Repository, index: Index, *, on_read: Callable[[int], None]) -> None:
+        self._repository = repository
+        self._index = index
+        self._on_read = on_read
+        self._names: dict[int, str] = {}
+
+    def read(self, wants: list[Want[Target]]) -> Iterator[tuple[Want[Target], bytes | RepositoryDamaged]]:
+        """Every want with its plain text or what is wrong with it, in pack order. Sorts ``wants``.
+
+        Raises MediaUnavailable when the medium itself is not there.
+        """
+        wants.sort(key=_by_place)
+        start = 0
+        while start < len(wants):
+            end = _range_end(wants, start)
+            yield from self._read_range(wants[start:end])
+            start = end
+
+    def _read_range(self, wants: list[Want[Target]]) -> Iterator[tuple[Want[Target], bytes | RepositoryDamaged]]:
+        first = wants[0]
+        name = self._name(first.pack)
+        length = max(want.offset + want.length for want in wants) - first.offset
+        try:
+            data = memoryview(self._get(name, first.offset, length))
+        except RepositoryDamaged as error:
+            if wants[-1].offset == first.offset:
+                yield from ((want, error) for want in wants)
+            else:
+                for want in wants:
+                    yield from self._read_range([want])
+            return
+        yield from self._open(wants, data, first.offset, name)
+
+    def _open(
+        self, wants: list[Want[Target]], data: memoryview, base: int, name: str
+    ) -> Iterator[tuple[Want[Target], bytes | RepositoryDamaged]]:
+        sealer = self._repository.sealer()
+        before = -1
+        plain: bytes | RepositoryDamaged = b""
+        for want in wants:
+            if want.offset != before:
+                start = want.offset - base
+                sealed = data[start : start + want.length]
+                try:
+                    plain = open_blob(sealed, sealer, blob=want.blob, raw_length=want.raw_length, name=name)
+                except RepositoryDamaged as error:
+                    plain = error
+                before = want.offset
+            yield want, plain
+
+    def _get(self, name: str, offset: int, length: int) -> bytes:
+        """Raises RepositoryDamaged also where only this file of the medium cannot be read (a bad sector)."""
+        self._on_read(length)
+        media = self._repository.media
+        try:
+            return read_part(media, name, offset=offset, length=length)
+        except MediaUnavailable as error:
+            media.get(CONFIG_NAME)
+            raise damaged(name, f"it cannot be read ({error.sentence})") from error
+
+    def _name(self, pack: int) -> str:
+        name = self._names.get(pack)
+        if name is None:
+            if len(self._names) > 4096:
+                self._names.clear()
+            name = self._names[pack] = pack_name(self._index.pack_id(pack))
+        return name
+
+
+def _range_end(wants: list[Want[Target]], start: int) -> int:
+    """Position behind the last want that is read together with the one at ``start``."""
+    pack, base = wants[start].pack, wants[start].offset
+    reach = base + wants[start].length
+    end = start + 1
+    while end < len(wants):
+        want = wants[end]
+        if want.pack != pack or want.offset > reach + _GAP_BYTES or want.offset + want.length > base + READ_BYTES:
+            break
+        reach = max(reach, want.offset + want.length)
+        end += 1
+    return end

@@ -1,0 +1,213 @@
+"""Pieces of a restore's work, those waiting for them, and what workers and the coordinator tell each other.
+
+Items are plain values that go to whichever worker is idle. ``parts`` are names below the target; ``path`` is the stored
+path, for messages.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...errors import EngineError
+from ...ids import BlobId
+from ...repository.tree import Node
+from .selection import Selection
+
+Parts = tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FolderItem:
+    """A directory to make or enter, with everything selected below it. ``node`` None = the target itself.
+
+    ``is_on_the_way``: only something below it is wanted, so an existing one keeps its metadata.
+    ``home`` and ``device`` are those of the directory above, see :mod:`.hard_links`.
+    """
+
+    parts: Parts
+    path: bytes
+    node: Node | None
+    tree: BlobId
+    selection: Selection
+    home: Parts
+    device: int
+
+    @property
+    def is_on_the_way(self) -> bool:
+        return not self.selection.is_whole
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A directory at the target that is being filled. ``is_fresh``: this restore made it, so no name in it is taken.
+
+    ``inherits``: new entries get an ACL or a group from it that are not theirs.
+    """
+
+    parts: Parts
+    path: bytes
+    is_fresh: bool
+    inherits: bool
+    home: Parts
+    device: int
+
+
+@dataclass(frozen=True, slots=True)
+class EntriesItem:
+    """Some of the entries of a very large directory that exists."""
+
+    place: Place
+    nodes: list[Node]
+    selection: Selection
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentItem:
+    """A range of a large file: ``content`` (ids joined) goes to ``offset`` of the temporary file ``name``."""
+
+    parts: Parts
+    name: bytes
+    path: bytes
+    content: bytes
+    offset: int
+
+
+Item = FolderItem | EntriesItem | SegmentItem
+
+
+@dataclass(slots=True)
+class Remote:
+    """The item belongs to another worker, who waits for the answer to ``token``."""
+
+    owner: int
+    token: int
+
+
+@dataclass(slots=True)
+class Folder:
+    """A directory whose entries are being restored; its metadata comes when nothing is ``waiting`` any more.
+
+    ``node`` None = leave its metadata alone. ``is_new``: this restore or an earlier attempt made it. ``is_guest``: the
+    directory is another worker's, only some of its entries are restored here.
+    """
+
+    place: Place
+    node: Node | None
+    parent: Parent
+    waiting: int = 1
+    is_new: bool = False
+    is_guest: bool = False
+
+
+@dataclass(slots=True)
+class FileJob:
+    """A regular file on its way. ``where`` and ``name`` are its temporary place; ``fd`` is open while it is written.
+
+    ``key`` is set if it is the first of several hard links.
+    """
+
+    folder: Folder
+    node: Node
+    must_replace: bool
+    must_verify: bool = False
+    key: bytes = b""
+    where: Parts = ()
+    name: bytes = b""
+    fd: int = -1
+    waiting: int = 0
+    error: str = ""
+    code: str = ""
+
+    @property
+    def path(self) -> bytes:
+        return self.folder.place.path + b"/" + self.node.name
+
+
+Parent = Folder | FileJob | Remote
+
+
+# To a worker.
+@dataclass(frozen=True, slots=True)
+class Task:
+    owner: int
+    token: int
+    item: Item
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """An item this worker gave away is done. ``error`` and ``code`` only for segments."""
+
+    token: int
+    error: str = ""
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Nothing is left to do: report and exit."""
+
+
+ToWorker = Task | Returned | End
+
+
+# To the coordinator.
+@dataclass(frozen=True, slots=True)
+class Given:
+    token: int
+    item: Item
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    owner: int
+    token: int
+    error: str = ""
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """One entry that could not be restored."""
+
+    path: bytes
+    error: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """A large file begins or ends."""
+
+    path: bytes
+    begins: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A worker's last words. ``homes`` are directories that hold its links, see :mod:`.hard_links`."""
+
+    warnings: dict[str, tuple[int, str]]
+    homes: frozenset[Parts]
+
+
+@dataclass(frozen=True, slots=True)
+class Aborted:
+    """The whole restore cannot go on."""
+
+    error: EngineError
+
+
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    """A defect: the traceback, for the log."""
+
+    traceback: str
+
+
+FromWorker = Given | Done | Idle | Failed | InFlight | Report | Aborted | Crashed
