@@ -40,6 +40,13 @@ def mounted(kind: str, folder: Path, *, size_bytes: int = SMALLEST, options: str
     folder.mkdir(parents=True, exist_ok=True)
     image, point = folder / "image", folder / "mount"
     point.mkdir()
+    if kind == "tmpfs":
+        _run(["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(point)])
+        try:
+            yield point
+        finally:
+            unmount(point)
+        return
     with open(image, "wb") as file:
         file.truncate(size_bytes)
     try:
@@ -59,6 +66,8 @@ def require_machine(kind: str) -> None:
     """Raises CannotMount with the reason."""
     if os.geteuid() != 0:
         raise CannotMount("loop mounts need root")
+    if kind == "tmpfs":
+        return
     if not os.path.exists("/dev/loop-control"):
         raise CannotMount("this kernel has no loop devices (/dev/loop-control)")
     for program in (MKFS[kind][0], "mount", "umount"):

@@ -218,7 +218,7 @@ def write_manifest(ref: SnapshotRef, path: Path) -> None:
         "warnings": list(ref.warnings),
     }
     temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "w", encoding="ascii") as file:
+    with open(temporary, "w", encoding="utf-8") as file:
         json.dump(values, file)
         file.flush()
         os.fsync(file.fileno())
@@ -228,7 +228,7 @@ def write_manifest(ref: SnapshotRef, path: Path) -> None:
 def read_manifest(path: Path, name: SnapshotName) -> SnapshotRef:
     """Raises SnapshotMissing if it is gone or damaged."""
     try:
-        with open(path, encoding="ascii") as file:
+        with open(path, encoding="utf-8") as file:
             values = json.load(file)
         return SnapshotRef(
             name=name,

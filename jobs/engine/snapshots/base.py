@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from ..events import Control
+from ..events import Control, FileFailed
 from ..ids import SnapshotName
 from ..media.base import TestReport
 
@@ -36,7 +36,8 @@ class Capability(StrEnum):
 class SnapshotRef:
     """A snapshot on the storage. ``handle`` is the driver's own, JSON-compatible, stored with the row.
 
-    ``content`` are the absolute content paths it covers; ``exclusive_bytes`` None = unknown.
+    ``content`` are the absolute content paths it covers; ``exclusive_bytes`` None = unknown. ``unread`` are files that
+    are not in it as they should be, because they could not be read; only ``create`` tells them.
     """
 
     name: SnapshotName
@@ -46,6 +47,7 @@ class SnapshotRef:
     handle: dict[str, str] = field(default_factory=dict)
     exclusive_bytes: int | None = None
     warnings: tuple[str, ...] = ()
+    unread: tuple[FileFailed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

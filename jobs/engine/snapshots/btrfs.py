@@ -136,7 +136,7 @@ class BtrfsEngine:
         probe = Probe(self, self.area.install, self.volume)
 
         def look() -> str:
-            Volume.look(self.volume)
+            Volume.look(self.volume).require_rights()
             return f"“{self.volume}” is a btrfs subvolume, {self._progs.version(_FREE_RUN)}"
 
         def reach() -> str:
@@ -162,6 +162,7 @@ class BtrfsEngine:
     def _fit(self, content: Sequence[str]) -> tuple[Volume, tuple[str, ...]]:
         """The volume, and each content path relative to it."""
         volume = Volume.look(self.volume)
+        volume.require_rights()
         for path in content:
             if is_inside(os.path.realpath(path), os.path.realpath(self.area.path)):
                 raise InvalidOptions(f"“{path}” is inside the snapshot area “{self.area.path}”.", field="content_paths")
@@ -187,8 +188,6 @@ class BtrfsEngine:
                 lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 require_unread(lock, name)
-                if os.geteuid() != 0:
-                    self._progs.make_writable(str(directory), _FREE_RUN)
                 self._progs.delete(str(directory), _FREE_RUN)
             finally:
                 os.close(lock)

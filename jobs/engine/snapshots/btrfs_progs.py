@@ -20,7 +20,7 @@ from ..errors import (
 from ..events import Control
 
 _LOOK_SECONDS: Final = 0.2
-_REFUSED_HINT: Final = (
+REFUSED_HINT: Final = (
     "Run the access node as root. An ordinary user may snapshot only subvolumes he owns, and delete snapshots only "
     "where the volume is mounted with user_subvol_rm_allowed."
 )
@@ -45,11 +45,15 @@ class BtrfsProgs:
         """A read-only snapshot of ``volume`` at ``path``, which must not exist."""
         self._run(["subvolume", "snapshot", "-r", "--", volume, path], control)
 
-    def make_writable(self, path: str, control: Control) -> None:
-        self._run(["property", "set", "-f", "-t", "subvol", path, "ro", "false"], control)
-
     def delete(self, path: str, control: Control) -> None:
-        self._run(["subvolume", "delete", "--", path], control)
+        """An ordinary user has to make a read-only snapshot of his writable first; root need not."""
+        try:
+            self._run(["subvolume", "delete", "--", path], control)
+        except InvalidOptions as refusal:
+            if "Read-only file system" not in refusal.sentence:
+                raise
+            self._run(["property", "set", "-f", "-t", "subvol", path, "ro", "false"], control)
+            self._run(["subvolume", "delete", "--", path], control)
 
     def _run(self, arguments: Sequence[str], control: Control) -> str:
         """Standard output of one command. A child that hangs in the kernel is left to it after the time limit."""
@@ -103,13 +107,14 @@ def _abandon(child: subprocess.Popen[str]) -> None:
 
 def _failure(what: str, complaint: str) -> EngineError:
     """btrfs-progs end their complaint with the kernel's words (strerror in the C locale)."""
-    lines = [line.removeprefix("ERROR: ").strip() for line in complaint.splitlines() if line.strip()]
-    last = lines[-1] if lines else "no reason given"
+    lines = [line.strip() for line in complaint.splitlines() if line.strip()]
+    told = [line.removeprefix("ERROR: ") for line in complaint.splitlines() if line.startswith("ERROR: ")]
+    last = (told or lines or ["no reason given"])[-1]
     sentence = f"“{what}” failed: {last}."
     if "No space left" in last or "quota exceeded" in last:
         return NoSpace(sentence)
     if "not permitted" in last or "Permission denied" in last or "Read-only file system" in last:
-        return InvalidOptions(sentence, field="volume", hint=_REFUSED_HINT)
+        return InvalidOptions(sentence, field="volume", hint=REFUSED_HINT)
     if "busy" in last:
         return StorageBusy(sentence)
     if "No such file" in last:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from ..errors import EngineUnsupported, InvalidOptions
 from .btrfs_ioctl import SubvolumeInfo, file_system_id, is_subvolume_root, nested_subvolumes, subvolume_info
+from .btrfs_progs import REFUSED_HINT
 from .content import is_inside, require_directory
 from .mounts import mounts
 from .storage_errors import source_error
@@ -43,6 +44,16 @@ class Volume:
                     hint="“btrfs subvolume list” shows the subvolumes; content paths may be any directories in one.",
                 )
         return cls(real=os.path.realpath(path), device=status.st_dev, file_system=file_system, info=info)
+
+    def require_rights(self) -> None:
+        """Raises InvalidOptions (``volume``) for a user who could take snapshots but never delete one."""
+        if os.geteuid() == 0:
+            return
+        holding = [mount for mount in mounts() if is_inside(self.real, mount.point)]
+        if holding and "user_subvol_rm_allowed" not in max(holding, key=lambda mount: len(mount.point)).options:
+            raise InvalidOptions(
+                f"This account may not delete snapshots of “{self.real}”.", field="volume", hint=REFUSED_HINT
+            )
 
     def relative(self, content: Sequence[str]) -> tuple[str, ...]:
         """Each content path relative to the subvolume, “.” for its top. Raises InvalidOptions (``content_paths``)."""

@@ -21,9 +21,9 @@ def checked_content(content: Sequence[str]) -> tuple[str, ...]:
                 f"“{path}” is not a plain absolute path.",
                 "Write it like /srv/data, without “..”, “//” or a slash at the end.",
             )
-    for path in content:
-        for other in content:
-            if path is not other and is_inside(path, other):
+    for place, path in enumerate(content):
+        for other in (*content[:place], *content[place + 1 :]):
+            if is_inside(path, other):
                 raise _wrong(
                     f"“{path}” is inside “{other}”, so it would be taken twice.", "Keep only the outer of the two."
                 )

@@ -7,6 +7,7 @@ import os
 import threading
 from typing import Final
 
+from ..events import FileFailed
 from .origins import OriginsWriter, Row
 from .storage_errors import reason
 
@@ -21,6 +22,7 @@ class CopyReport:
         self.origins = OriginsWriter()
         self.files = 0
         self.bytes_copied = 0
+        self._unread: list[FileFailed] = []
         self._sentences: dict[str, None] = {}
         self._dropped = 0
         self._lock = threading.Lock()
@@ -38,7 +40,10 @@ class CopyReport:
         if number in _VANISHED:
             self.warn(f"“{shown(path)}” vanished while the snapshot was taken.")
         else:
-            self.warn(f"“{shown(path)}” could not be read: {reason(OSError(number, ''))}.")
+            why = reason(OSError(number, ""))
+            with self._lock:
+                self._unread.append(FileFailed(path=path, error=why))
+            self.warn(f"“{shown(path)}” could not be read: {why}.")
 
     def changed(self, path: bytes) -> None:
         self.warn(f"“{shown(path)}” changed while it was copied; the snapshot may hold a mixture.")
@@ -52,6 +57,11 @@ class CopyReport:
                 self._sentences[sentence] = None
             else:
                 self._dropped += 1
+
+    @property
+    def unread(self) -> tuple[FileFailed, ...]:
+        """Files and directories that could not be read, in no order."""
+        return tuple(self._unread)
 
     @property
     def warnings(self) -> tuple[str, ...]:

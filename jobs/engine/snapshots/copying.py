@@ -164,6 +164,7 @@ class CopyingEngine:
                 handle={"path": str(self.area.directory(name))},
                 exclusive_bytes=report.bytes_copied,
                 warnings=report.warnings,
+                unread=report.unread,
             )
             self.area.write_manifest(ref, staging)
         return ref

@@ -61,6 +61,7 @@ class WorkQueue:
                 while worker.is_alive():
                     worker.join(LOOK_SECONDS)
                     self._control.check()
+            self._control.check()
         finally:
             self._stop(None)
             for worker in workers:
