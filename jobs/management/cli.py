@@ -78,7 +78,8 @@ class JobCommand(BaseCommand):
         if as_json:
             self.stdout.write(json.dumps(as_dictionary(job)))
             return
-        what = f"job {job.pk}: {job.get_operation_display().lower()} of {job.subclient_label or 'the medium'}"
+        about = job.subclient_label or job.media_label or job.file_server_label
+        what = f"job {job.pk}: {job.get_operation_display().lower()}{f' of {about}' if about else ''}"
         state = str(job.get_state_display()).lower()
         reason = job.error_sentence if job.state == JobState.FAILED else job.state_reason
         self.stdout.write(f"{what}: {state}{f' ({reason})' if reason else ''}")

@@ -50,6 +50,8 @@ def _take(task: Task, subclient: Subclient) -> Snapshot:
     ref = engine.create(name, subclient.content_paths, task.orders)
     snapshot = _record(job, subclient, ref, decision)
     task.tell("snapshot-taken", f"Snapshot {snapshot.name} of {', '.join(ref.content)} was taken.")
+    for failed in ref.unread:
+        task.recorder.emit(failed)
     for warning in ref.warnings:
         task.tell("snapshot-warning", warning, level=Level.WARNING)
     return snapshot
