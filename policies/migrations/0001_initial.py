@@ -509,7 +509,9 @@ class Migration(migrations.Migration):
                 condition=models.Q(
                     models.Func(
                         models.F("content_paths"),
-                        models.Value('$[*] ? (@.type() != "string" || !(@ like_regex "^/"))'),
+                        models.Value('strict $[*] ? (@.type() != "string" || !(@ like_regex "^/"))'),
+                        models.Value({}, output_field=models.JSONField()),
+                        models.Value(value=True),
                         function="jsonb_path_exists",
                         output_field=models.BooleanField(),
                     ),

@@ -48,7 +48,10 @@ class Subclient(Timestamped):
                 condition=~Q(
                     Func(
                         F("content_paths"),
-                        Value('$[*] ? (@.type() != "string" || !(@ like_regex "^/"))'),
+                        # strict: lax mode would look into nested lists; silent: what is no list fails above
+                        Value('strict $[*] ? (@.type() != "string" || !(@ like_regex "^/"))'),
+                        Value({}, output_field=models.JSONField()),
+                        Value(value=True),
                         function="jsonb_path_exists",
                         output_field=models.BooleanField(),
                     )
