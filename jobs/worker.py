@@ -62,6 +62,11 @@ class NodeWorker(Worker):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
+    @property
+    def was_told_to_stop(self) -> bool:
+        """SIGTERM came, even if Redis was away and the farewell to it failed."""
+        return self._shutdown_requested_date is not None
+
     def handle_warm_shutdown_request(self) -> None:
         """Tell the horse, and only it, not its helpers: it ends them, writes its checkpoint and gives the job back."""
         if self.horse_pid:
@@ -97,8 +102,16 @@ def run_worker(queue: str, *, node: str) -> None:
     while True:
         try:
             source = django_rq.get_queue(queue)
-            NodeWorker([source], name=name, connection=source.connection).work(logging_level="WARNING")
+            worker = NodeWorker([source], name=name, connection=source.connection)
+        except redis.RedisError as error:
+            logger.warning("Redis does not answer: %s", error)
+            time.sleep(1)
+            continue
+        try:
+            worker.work(logging_level="WARNING")
             return
         except redis.RedisError as error:
+            if worker.was_told_to_stop:
+                return
             logger.warning("Redis does not answer: %s", error)
             time.sleep(1)
