@@ -235,6 +235,7 @@ def test_we_respect_the_lock_of_a_living_restic(tmp_path: Path, restic: Restic) 
         with pytest.raises(RepositoryLocked, match=f"process {living.pid}"), locked(repository, exclusive=True):
             pass
         assert clear_locks(repository) == []
+        living.stdin.write(b"data")
         living.stdin.close()
     assert living.returncode == 0
     restic.judge()
