@@ -38,11 +38,12 @@ _RETRY_REFRESH_SECONDS: Final = 30.0
 _RETRY_ACQUIRE_SECONDS: Final = 1.0
 
 
-def _survive_liveness_probe() -> None:
+def survive_liveness_probe() -> None:
     """Stock restic asks whether a lock's process lives by sending it SIGHUP, which by default would end it.
 
     A handler that does nothing is set where none is, for good: the probe may come just after the lock is gone. Not
-    "ignore", which programs started from here would inherit. Signals can only be set on the main thread.
+    "ignore", which programs started from here would inherit. Signals can only be set on the main thread: whoever takes a
+    lock on another one calls this before.
     """
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         signal.signal(signal.SIGHUP, _do_nothing)
@@ -94,7 +95,7 @@ class RepositoryLock:
 
     def place(self) -> None:
         """Write the lock unless another conflicts; stale ones are removed. Raises RepositoryLocked."""
-        _survive_liveness_probe()
+        survive_liveness_probe()
         self._refuse_conflicts()
         self._id = self._write()
         self._placed_at = self._repository.clock.monotonic()

@@ -22,7 +22,7 @@ from ...repository.gojson import name_body
 from ...repository.index import Index
 from ...repository.index_load import load_index
 from ...repository.layout import BlobKind
-from ...repository.lock import RepositoryLock
+from ...repository.lock import RepositoryLock, survive_liveness_probe
 from ...repository.reader import BlobReader
 from ...repository.repository import Repository
 from ...repository.snapshot_file import SnapshotFile, read_snapshot_file
@@ -74,6 +74,7 @@ class Opening:
         self._lock: RepositoryLock | None = None
         self._result: Opened | None = None
         self._error: BaseException | None = None
+        survive_liveness_probe()
         self._thread = threading.Thread(target=self._run, name="repository-opening", daemon=True)
         self._thread.start()
 
