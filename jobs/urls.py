@@ -2,6 +2,35 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from jobs.views import history, job, overview, protect, restore, testing, theme
+
+_subclient = "protect/<str:server>/<str:name>/"
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", overview.overview, name="overview"),
+    path("running/", overview.overview_running, name="overview-running"),
+    path("sample-data/", overview.start_demo, name="start-demo"),
+    path("theme/", theme.set_theme, name="theme"),
+    path("protect/", protect.protect, name="protect"),
+    path(_subclient, protect.subclient, name="subclient"),
+    path(f"{_subclient}live/", protect.subclient_live, name="subclient-live"),
+    path(f"{_subclient}snapshot/", protect.snapshot_now, name="snapshot-now"),
+    path(f"{_subclient}copy/", protect.copy_now, name="copy-now"),
+    path("jobs/", history.job_list, name="job-list"),
+    path("jobs/rows/", history.job_rows, name="job-rows"),
+    path("jobs/export.csv", history.job_csv, name="job-csv"),
+    path("jobs/<int:pk>/", job.job, name="job"),
+    path("jobs/<int:pk>/live/", job.job_live, name="job-live"),
+    path("jobs/<int:pk>/report/", testing.test_live, name="test-live"),
+    path("jobs/<int:pk>/resubmit/", job.resubmit, name="job-resubmit"),
+    path("jobs/<int:pk>/<slug:order>/", job.order_job, name="job-order"),
+    path("restore/", restore.restore, name="restore"),
+    path("restore/<int:pk>/", restore.browse, name="browse"),
+    path("restore/<int:pk>/basket/", restore.change_basket, name="change-basket"),
+    path("restore/<int:pk>/start/", restore.start_restore, name="restore-start"),
+    path("restore/from/<str:server>/<str:name>/", restore.restore_subclient, name="restore-subclient"),
+    path("test/media/<int:pk>/", testing.test_media, name="test-media"),
+    path("test/file-server/<int:pk>/", testing.test_file_server, name="test-file-server"),
+]

@@ -85,6 +85,40 @@
     }
   });
 
+  // A poll must not take a button away under the pointer, nor a selection, nor close what was opened.
+  let pressed = false;
+  for (const name of ["pointerdown", "keydown"]) {
+    document.addEventListener(name, () => (pressed = true), true);
+  }
+  for (const name of ["pointerup", "pointercancel", "keyup", "blur"]) {
+    window.addEventListener(name, () => setTimeout(() => (pressed = false)), true);
+  }
+  const busyIn = (target) => {
+    const selection = document.getSelection();
+    const selecting = selection && !selection.isCollapsed && target.contains(selection.anchorNode);
+    return pressed || selecting || target.querySelector("details.menu[open]") !== null;
+  };
+  let opened = [];
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const target = event.detail.target;
+    const polled = event.detail.requestConfig.triggeringEvent === undefined;
+    if (polled && event.detail.xhr.status === 200 && busyIn(target)) {
+      event.detail.shouldSwap = false;
+      return;
+    }
+    opened = [...target.querySelectorAll("details[id][open]")].map((details) => details.id);
+  });
+  document.addEventListener("htmx:afterSwap", () => {
+    for (const id of opened) {
+      const details = document.getElementById(id);
+      if (details) {
+        details.open = true;
+      }
+    }
+    opened = [];
+    showScripted();
+  });
+
   // Copy a command to the clipboard.
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("[data-copy-from]");
@@ -97,9 +131,12 @@
       setTimeout(() => (label.textContent = before), 1500);
     }
   });
-  for (const button of document.querySelectorAll("[data-needs-script]")) {
-    button.hidden = false;
-  }
+  const showScripted = () => {
+    for (const button of document.querySelectorAll("[data-needs-script]")) {
+      button.hidden = false;
+    }
+  };
+  showScripted();
 
   // Shortcuts: "g" then a letter goes to a page, "/" to the filter, "?" shows the list. Switched off in that list.
   const help = document.getElementById("shortcuts");

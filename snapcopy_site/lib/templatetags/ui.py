@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django import template
+from django.contrib.auth.models import AbstractBaseUser
 from django.template import Context
 from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from snapcopy_site.lib.roles import Role, has_role
 from snapcopy_site.lib.states import describe
 
 register = template.Library()
@@ -52,6 +54,12 @@ def state_icon(state: object) -> SafeString:
         icon(look.icon, "spin" if look.spins else ""),
         look.word,
     )
+
+
+@register.filter
+def can(user: object, role: str) -> bool:
+    """Whether to show what needs a role: ``{% if request.user|can:"operator" %}``; the view checks it again."""
+    return isinstance(user, AbstractBaseUser) and has_role(user, Role(role))
 
 
 @register.filter
@@ -113,11 +121,11 @@ NAVIGATION = (
     NavItem(label="Protect", icon="protect", url_name="protect", key="p"),
     NavItem(label="Jobs", icon="jobs", url_name="job-list", key="j"),
     NavItem(label="Restore", icon="restore", url_name="restore", key="r"),
-    NavItem(label="Policies", icon="policies", url_name="policies:policy-list", key="s"),
-    NavItem(label="Media", icon="media", url_name="policies:media-list", key="m"),
-    NavItem(label="Access nodes", icon="nodes", url_name="policies:node-list", key="n"),
-    NavItem(label="Activity", icon="activity", url_name="activity", key="a"),
-    NavItem(label="Users", icon="users", url_name="policies:user-list", key="u"),
+    NavItem(label="Policies", icon="policies", url_name="policies:policy_list", key="s"),
+    NavItem(label="Media", icon="media", url_name="policies:media_list", key="m"),
+    NavItem(label="Access nodes", icon="nodes", url_name="policies:node_list", key="n"),
+    NavItem(label="Activity", icon="activity", url_name="policies:activity", key="a"),
+    NavItem(label="Users", icon="users", url_name="policies:user_list", key="u"),
     NavItem(label="Docs", icon="docs", url_name="docs", key="d"),
     NavItem(label="Django admin", icon="admin", url_name="admin:index", staff=True),
 )

@@ -1,0 +1,108 @@
+"""The list of jobs with its filters and keyset paging, and all that one job's page shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from jobs.models import Job, JobAttempt, JobEvent, JobException, JobPhase
+from jobs.rules import states
+from jobs.selectors import jobs_needing_attention
+
+PAGE: Final = 50
+EVENTS_SHOWN: Final = 200
+EXCEPTIONS_SHOWN: Final = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """What the list is narrowed to; '' and None = everything. Dates are days in the current time zone, inclusive."""
+
+    state: str = ""
+    operation: str = ""
+    subclient_id: int | None = None
+    node_id: int | None = None
+    since: date | None = None
+    until: date | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Newest first. ``newer``/``older`` are the ids to page from, None = nothing there."""
+
+    jobs: Sequence[Job]
+    newer: int | None
+    older: int | None
+
+
+def filtered(wanted: Filter) -> QuerySet[Job]:
+    """Jobs that match, newest first."""
+    jobs = Job.objects.order_by("-pk")
+    if wanted.state == "active":
+        jobs = jobs.filter(state__in=states.ACTIVE)
+    elif wanted.state == "attention":
+        jobs = jobs_needing_attention().order_by("-pk")
+    elif wanted.state:
+        jobs = jobs.filter(state=wanted.state)
+    if wanted.operation:
+        jobs = jobs.filter(operation=wanted.operation)
+    if wanted.subclient_id is not None:
+        jobs = jobs.filter(subclient=wanted.subclient_id)
+    if wanted.node_id is not None:
+        jobs = jobs.filter(node=wanted.node_id)
+    if wanted.since:
+        jobs = jobs.filter(created_at__gte=_midnight(wanted.since))
+    if wanted.until:
+        jobs = jobs.filter(created_at__lt=_midnight(wanted.until + timedelta(days=1)))
+    return jobs
+
+
+def page_of(jobs: QuerySet[Job], *, before: int | None = None, after: int | None = None, size: int = PAGE) -> Page:
+    """One page by keyset: older than ``before``, or newer than ``after``, or the newest."""
+    if after is not None:
+        newer_ones = list(jobs.filter(pk__gt=after).order_by("pk")[: size + 1])
+        rows = newer_ones[:size][::-1]
+        if len(newer_ones) <= size:
+            return page_of(jobs, size=size)
+        return Page(jobs=rows, newer=rows[0].pk, older=rows[-1].pk)
+    found = list((jobs.filter(pk__lt=before) if before is not None else jobs)[: size + 1])
+    rows = found[:size]
+    older = rows[-1].pk if len(found) > size else None
+    return Page(jobs=rows, newer=rows[0].pk if before is not None and rows else None, older=older)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobStory:
+    """One job with everything it left."""
+
+    job: Job
+    phases: Sequence[JobPhase]
+    attempts: Sequence[JobAttempt]
+    events: Sequence[JobEvent]
+    exceptions: Sequence[JobException]
+    children: Sequence[Job]
+
+
+def story(job_id: int) -> JobStory:
+    """Six queries. Raises Job.DoesNotExist."""
+    job = Job.objects.select_related(
+        "subclient__file_server", "copy__policy", "snapshot", "backup_copy__media", "parent", "node", "acknowledged_by"
+    ).get(pk=job_id)
+    exceptions = job.exceptions.filter(attempt=job.attempt).order_by("pk")[:EXCEPTIONS_SHOWN]
+    return JobStory(
+        job=job,
+        phases=list(job.phases.filter(attempt=job.attempt)),
+        attempts=list(job.attempts.all()),
+        events=list(job.events.order_by("-at", "-pk")[:EVENTS_SHOWN]),
+        exceptions=list(exceptions),
+        children=list(job.children.order_by("pk")),
+    )
+
+
+def _midnight(day: date) -> datetime:
+    return timezone.make_aware(datetime.combine(day, datetime.min.time()))

@@ -1,0 +1,232 @@
+"""The job card: every figure of a job as people read it, the same for every operation and when the job is over.
+
+Figures come from the job row only (one counter source); templates do the wording of units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.utils import timezone
+
+from jobs.engine.events import PhaseName
+from jobs.models import Job, JobPhase, JobState, Operation
+from jobs.rules import states
+
+from . import charts, estimates
+
+EXPECTED: Final[dict[str, tuple[PhaseName, ...]]] = {
+    Operation.SNAPSHOT: (PhaseName.PREPARE, PhaseName.SNAPSHOT, PhaseName.FINISH),
+    Operation.BACKUP_COPY: (PhaseName.PREPARE, PhaseName.SCAN, PhaseName.COPY, PhaseName.COMMIT, PhaseName.FINISH),
+    Operation.RESTORE: (PhaseName.PREPARE, PhaseName.RESTORE, PhaseName.METADATA, PhaseName.FINISH),
+}
+"""Phases a job will go through, for the steps that have not begun."""
+
+PHASE_WORDS: Final[dict[str, str]] = {
+    PhaseName.PREPARE: "Prepare",
+    PhaseName.QUIESCE: "Quiesce",
+    PhaseName.SNAPSHOT: "Snapshot",
+    PhaseName.CATALOG: "Catalog",
+    PhaseName.SCAN: "Scan",
+    PhaseName.COPY: "Copy",
+    PhaseName.COMMIT: "Commit",
+    PhaseName.RESTORE: "Restore data",
+    PhaseName.METADATA: "Restore metadata",
+    PhaseName.CHECK: "Check",
+    PhaseName.PRUNE: "Prune",
+    PhaseName.FINISH: "Finish",
+}
+
+SILENT_AFTER: Final = timedelta(seconds=10)
+"""A running job whose heartbeat is older is said to be silent; the sweep acts on it by itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One phase of the stepper. ``state`` is a phase state, or ``ahead``."""
+
+    word: str
+    state: str
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One number with its label. ``kind`` chooses the unit: bytes, count, factor, share, duration."""
+
+    label: str
+    value: float | None
+    kind: str
+    note: str = ""
+    title: str = ""
+
+
+class JobCard:
+    """What ``jobs/_job_card.html`` shows of one job. Built from rows already read; makes no query."""
+
+    def __init__(self, job: Job, phases: Sequence[JobPhase]) -> None:
+        self.job = job
+        self.samples: list[list[float]] = job.rate_samples or []
+        self.steps = _steps(job, [phase for phase in phases if phase.attempt == job.attempt])
+
+    @property
+    def moves_bytes(self) -> bool:
+        return self.job.operation in (Operation.BACKUP_COPY, Operation.RESTORE)
+
+    @property
+    def is_running(self) -> bool:
+        return self.job.state == JobState.RUNNING
+
+    @property
+    def tone(self) -> str:
+        """Of the bar."""
+        match self.job.state:
+            case JobState.COMPLETED:
+                return "ok"
+            case JobState.COMPLETED_WITH_ERRORS | JobState.SUSPENDED:
+                return "warn"
+            case JobState.FAILED:
+                return "bad"
+            case JobState.RUNNING:
+                return "live"
+        return "idle"
+
+    @property
+    def percent(self) -> float | None:
+        """Of logical bytes; 100 only when the job completed; None while the total is unknown."""
+        if self.job.state in (JobState.COMPLETED, JobState.COMPLETED_WITH_ERRORS):
+            return 100.0
+        return 0.0 if self.job.percent is None and not self.is_running else self.job.percent
+
+    @property
+    def remaining(self) -> estimates.Remaining | None:
+        job = self.job
+        if not self.is_running or job.current_phase not in (PhaseName.COPY, PhaseName.RESTORE):
+            return None
+        return estimates.remaining(self.samples, done=job.bytes_done, total=job.bytes_total)
+
+    @property
+    def is_silent(self) -> bool:
+        beat = self.job.heartbeat_at
+        return self.is_running and beat is not None and timezone.now() - beat > SILENT_AFTER
+
+    @property
+    def read_rate(self) -> float | None:
+        """Now, while it runs; over the whole attempt afterwards."""
+        return estimates.rate(self.samples, estimates.READ, seconds=self._window)
+
+    @property
+    def work_rate(self) -> float | None:
+        """Logical bytes handled per second, read or taken over unchanged."""
+        return estimates.rate(self.samples, estimates.DONE, seconds=self._window)
+
+    @property
+    def write_rate(self) -> float | None:
+        return estimates.rate(self.samples, estimates.STORED, seconds=self._window)
+
+    @property
+    def _window(self) -> float | None:
+        return estimates.RECENT_SECONDS if self.is_running else None
+
+    @property
+    def spark(self) -> charts.Sparkline | None:
+        column = estimates.READ if self.job.operation == Operation.BACKUP_COPY else estimates.DONE
+        return charts.sparkline(
+            estimates.rates_over_time(self.samples, column), estimates.rates_over_time(self.samples, estimates.STORED)
+        )
+
+    @property
+    def figures(self) -> list[Figure]:
+        """The numbers below the bar, in reading order."""
+        return _copy_figures(self.job) if self.job.operation == Operation.BACKUP_COPY else _restore_figures(self.job)
+
+    @property
+    def waits_for(self) -> str:
+        """Why it does not run now; '' when it does, or is over."""
+        if self.job.state in states.UNSTARTED or self.job.state == JobState.SUSPENDED:
+            return self.job.state_reason
+        return ""
+
+    @property
+    def order(self) -> str:
+        """An order that was given and is not carried out yet."""
+        if self.job.is_over or self.job.state == JobState.SUSPENDED:
+            return ""
+        return {Job.Want.KILL: "Ending, as asked", Job.Want.SUSPEND: "Suspending, as asked"}.get(
+            Job.Want(self.job.want), ""
+        )
+
+
+def _steps(job: Job, phases: Sequence[JobPhase]) -> list[Step]:
+    steps = [
+        Step(
+            word=PHASE_WORDS.get(phase.name, phase.name.capitalize()),
+            state=phase.state,
+            started_at=phase.started_at,
+            finished_at=phase.finished_at,
+        )
+        for phase in phases
+    ]
+    if job.is_over:
+        return steps
+    begun = {phase.name for phase in phases}
+    expected = EXPECTED.get(job.operation, ())
+    last = max((expected.index(PhaseName(name)) for name in begun if name in expected), default=-1)
+    return steps + [Step(word=PHASE_WORDS[name], state="ahead") for name in expected[last + 1 :]]
+
+
+def _files(job: Job) -> Figure:
+    note = "" if job.files_total is None or job.is_over else f"of {job.files_total:,}".replace(",", "\u202f")
+    return Figure(label="Files", value=job.files_done, kind="count", note=note)
+
+
+def _copy_figures(job: Job) -> list[Figure]:
+    known = job.bytes_done > 0
+    return [
+        _files(job),
+        Figure(label="Logical", value=job.bytes_done, kind="bytes", title="What the files hold"),
+        Figure(label="Read", value=job.bytes_read, kind="bytes", title="Read from the snapshot"),
+        Figure(
+            label="New", value=job.bytes_new, kind="bytes", title="Not in the repository before, before compression"
+        ),
+        Figure(label="Stored", value=job.bytes_stored, kind="bytes", title="Written to the medium"),
+        Figure(
+            label="Already there",
+            value=1 - min(1.0, job.bytes_new / job.bytes_done) if known else None,
+            kind="share",
+            title="Share of the logical bytes that the repository already held, by dedup and unchanged files",
+        ),
+        Figure(
+            label="Compression",
+            value=job.bytes_new / job.bytes_stored if job.bytes_new and job.bytes_stored else None,
+            kind="factor",
+            title="New bytes to stored bytes",
+        ),
+        Figure(label="Unchanged files", value=job.files_unmodified, kind="count", title="Taken from the parent"),
+    ]
+
+
+def _restore_figures(job: Job) -> list[Figure]:
+    return [
+        _files(job),
+        Figure(label="Directories", value=job.directories_done, kind="count"),
+        Figure(label="Restored", value=job.bytes_done, kind="bytes", title="Bytes in place at the target"),
+        Figure(label="Read", value=job.bytes_read, kind="bytes", title="Read from the medium"),
+    ]
+
+
+def stock_commands(repository: str, *, snapshot_file_id: str, target: str = "/tmp/restored") -> str:  # noqa: S108 - shown
+    """The stock restic commands that show, verify and restore a backup copy without this product."""
+    short = snapshot_file_id[:8]
+    return "\n".join(
+        (
+            f"export RESTIC_REPOSITORY='{repository}'",
+            f"restic ls {short}",
+            "restic check --read-data",
+            f"restic restore {short} --target '{target}'",
+        )
+    )

@@ -1,0 +1,70 @@
+"""The overview: one verdict, what runs, what calls for a person, and how full the media are."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.views.decorators.http import require_POST, require_safe
+
+from jobs import services
+from jobs.models import Job
+from jobs.selectors_pages import overview as reads
+from jobs.selectors_pages.protection import subclient_states
+from policies.models import FileServer, Media, StoragePolicy, Subclient
+from snapcopy_site.lib.roles import admin_required, viewer_required
+
+from .answers import launch
+
+
+@viewer_required
+@require_safe
+def overview(request: HttpRequest) -> HttpResponse:
+    """``/``"""
+    rows = subclient_states()
+    if reads.is_empty(rows) or not rows:
+        return render(request, "jobs/welcome.html", {"steps": _steps_done(), "running": reads.running_jobs()})
+    attention, attention_count = reads.attention()
+    running = reads.running_jobs()
+    context = {
+        "rows": rows,
+        "verdict": reads.verdict(rows),
+        "waiting": sorted((row for row in rows if row.oldest_waiting), key=lambda row: str(row.oldest_waiting)),
+        "running": running,
+        "seen": _seen(running),
+        "attention": attention,
+        "attention_more": attention_count - len(attention),
+        "media": reads.media_use(),
+    }
+    return render(request, "jobs/overview.html", context)
+
+
+@viewer_required
+@require_safe
+def overview_running(request: HttpRequest) -> HttpResponse:
+    """The fragment that polls. When other jobs run than the page shows, the whole page is read again."""
+    running = reads.running_jobs()
+    seen = _seen(running)
+    if request.GET.get("seen", "") != seen:
+        return HttpResponse(status=204, headers={"HX-Refresh": "true"})
+    return render(request, "jobs/_running.html", {"running": running, "seen": seen})
+
+
+@admin_required
+@require_POST
+def start_demo(request: HttpRequest) -> HttpResponseRedirect:
+    """*Try with sample data*: it configures, so it needs an admin."""
+    return launch(request, lambda: services.launch_demo(user=request.user), back="overview")
+
+
+def _seen(running: list[Job]) -> str:
+    return "-".join(str(job.pk) for job in running)
+
+
+def _steps_done() -> dict[str, bool]:
+    """Which of the steps of the welcome page are done."""
+    return {
+        "media": Media.objects.exists(),
+        "policy": StoragePolicy.objects.exists(),
+        "server": FileServer.objects.exists(),
+        "subclient": Subclient.objects.exists(),
+    }

@@ -1,0 +1,94 @@
+"""Protect: file servers with their subclients, and one subclient's chain of snapshots and copies."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from jobs import services
+from jobs.selectors_pages.chain import chain
+from jobs.selectors_pages.protection import SubclientState, active_backup_copies, subclient_states
+from policies.models import FileServer, Subclient
+from snapcopy_site.lib.paging import key_of
+from snapcopy_site.lib.roles import operator_required, viewer_required
+
+from .answers import launch
+
+
+@viewer_required
+@require_safe
+def protect(request: HttpRequest) -> HttpResponse:
+    """Every file server, also one without subclients."""
+    by_server = {key: list(rows) for key, rows in groupby(subclient_states(), lambda row: row.subclient.file_server_id)}
+    servers = [(server, by_server.get(server.pk, [])) for server in FileServer.objects.all()]
+    return render(request, "jobs/protect.html", {"servers": servers})
+
+
+@viewer_required
+@require_safe
+def subclient(request: HttpRequest, server: str, name: str) -> HttpResponse:
+    """One subclient: its state, its chain, and what can be done now."""
+    row = _row(server, name)
+    return render(request, "jobs/subclient.html", _context(row, before=key_of(request, "before")))
+
+
+@viewer_required
+@require_safe
+def subclient_live(request: HttpRequest, server: str, name: str) -> HttpResponse:
+    """The part of the page that polls while something runs."""
+    return render(request, "jobs/_subclient.html", _context(_row(server, name)))
+
+
+@operator_required
+@require_POST
+def snapshot_now(request: HttpRequest, server: str, name: str) -> HttpResponseRedirect:
+    found = _subclient(server, name)
+    return launch(request, lambda: services.launch_snapshot(found, user=request.user), back=_address(found))
+
+
+@operator_required
+@require_POST
+def copy_now(request: HttpRequest, server: str, name: str) -> HttpResponseRedirect:
+    """``copy``: id of one of the policy's copies, '' = its first. ``snapshot``: only this one; ``recopy``: again."""
+    found = _subclient(server, name)
+    copy_id, snapshot_id = request.POST.get("copy", ""), request.POST.get("snapshot", "")
+    copy = get_object_or_404(found.policy.copies, pk=copy_id) if copy_id.isdigit() else None
+    snapshot = get_object_or_404(found.snapshots, pk=snapshot_id) if snapshot_id.isdigit() else None
+    return launch(
+        request,
+        lambda: services.launch_backup_copy(
+            found, copy, snapshot=snapshot, recopy="recopy" in request.POST, user=request.user
+        ),
+        back=_address(found),
+    )
+
+
+def _context(row: SubclientState, *, before: int | None = None) -> dict[str, Any]:
+    found = row.subclient
+    links = chain(found, active_backup_copies(found), before=before)
+    return {
+        "row": row,
+        "subclient": found,
+        "chain": links,
+        "is_first_page": before is None,
+        "copies": active_backup_copies(found),
+    }
+
+
+def _row(server: str, name: str) -> SubclientState:
+    found = _subclient(server, name)
+    return subclient_states(Subclient.objects.filter(pk=found.pk))[0]
+
+
+def _subclient(server: str, name: str) -> Subclient:
+    rows = Subclient.objects.select_related("file_server", "policy")
+    return get_object_or_404(rows, file_server__name=server, name=name)
+
+
+def _address(found: Subclient) -> str:
+    return reverse("subclient", args=(found.file_server.name, found.name))

@@ -1,0 +1,154 @@
+"""Getting data back: choose a subclient and a time, browse the copy, fill a basket, restore to a directory."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from jobs import services
+from jobs.engine.errors import EngineError
+from jobs.forms import RestoreForm
+from jobs.models import BackupCopy
+from jobs.selectors_pages.protection import subclient_states
+from jobs.selectors_pages.restore import POINTS_SHOWN, restore_point, restore_points
+from policies.models import Subclient
+from snapcopy_site.lib.roles import operator_required, viewer_required
+
+from . import basket
+from .answers import launch
+from .listing import listing
+from .opened import browser_of
+from .stored_paths import common_folder, crumbs, display, parent, path_of_query, paths_of_form, query_of_path
+
+
+@viewer_required
+@require_safe
+def restore(request: HttpRequest) -> HttpResponse:
+    """Which subclient."""
+    rows = [row for row in subclient_states() if row.copied_point]
+    return render(request, "jobs/restore.html", {"rows": rows})
+
+
+@viewer_required
+@require_safe
+def restore_subclient(request: HttpRequest, server: str, name: str) -> HttpResponse:
+    """The newest point of a subclient, or the sentence that there is none."""
+    found = get_object_or_404(Subclient.objects.select_related("file_server"), file_server__name=server, name=name)
+    newest = restore_points(found).first()
+    if newest is None:
+        return render(request, "jobs/restore_nothing.html", {"subclient": found})
+    return redirect("browse", newest.pk)
+
+
+@operator_required
+@require_safe
+def browse(request: HttpRequest, pk: int) -> HttpResponse:
+    """One folder of one backup copy. File names are data, so it needs an operator."""
+    point = point_or_404(pk)
+    path = path_of_query(request)
+    text = request.GET.get("name", "").strip()
+    context: dict[str, Any] = {
+        "point": point,
+        "points": _points_by_day(point),
+        "path": display(path),
+        "query": query_of_path(path),
+        "up": query_of_path(parent(path)) if path != b"/" else "",
+        "crumbs": crumbs(path),
+        "digits": path.hex(),
+        "text": text,
+        "basket": _basket_rows(request, pk),
+    }
+    status = 200
+    try:
+        entries = browser_of(point).entries(path)
+    except EngineError as error:
+        context |= {"error": error}
+        status = 404 if error.code == "not-in-copy" else 503
+    else:
+        found = listing(path, entries, text=text, after=request.GET.get("after", ""))
+        context |= {"listing": found, "everything": len(entries)}
+    return render(request, "jobs/browse.html", context, status=status)
+
+
+@operator_required
+@require_POST
+def change_basket(request: HttpRequest, pk: int) -> HttpResponseRedirect:
+    """``order``: add, remove, clear, or restore (add and go on to the form); ``paths``: what was chosen."""
+    point_or_404(pk)
+    order = request.POST.get("order", "add")
+    chosen, before = paths_of_form(request.POST.getlist("paths")), basket.contents(request.session, pk)
+    match order:
+        case "clear":
+            basket.put(request.session, pk, ())
+        case "remove":
+            basket.put(request.session, pk, [path for path in before if path not in chosen])
+        case _:
+            basket.put(request.session, pk, [*before, *chosen])
+    if order == "restore":
+        if not chosen and not before:
+            messages.warning(request, "Choose files or folders first.")
+        else:
+            return redirect("restore-start", pk)
+    folder = next(iter(paths_of_form([request.POST.get("folder", "")])), b"/")
+    return redirect(f"{reverse('browse', args=(pk,))}{query_of_path(folder)}")
+
+
+@operator_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def start_restore(request: HttpRequest, pk: int) -> HttpResponse:
+    """Where to, and how. What is restored: the basket, or the folder named by ``path``."""
+    point = point_or_404(pk)
+    if request.method == "POST":
+        paths = paths_of_form(request.POST.getlist("paths"))
+    elif "path" in request.GET:
+        paths = [path_of_query(request)]
+    else:
+        paths = basket.contents(request.session, pk)
+    if not paths:
+        messages.warning(request, "Choose files or folders first.")
+        return redirect("browse", pk)
+    folder = common_folder(paths)
+    form = RestoreForm(request.POST or None, folder=display(folder))
+    if request.method == "POST" and form.is_valid():
+        is_flat = form.cleaned_data["layout"] == "flat" and folder != b"/"
+        answer = launch(
+            request,
+            lambda: services.launch_restore(
+                point,
+                paths=() if paths == [b"/"] else paths,
+                strip_prefix=folder if is_flat else b"",
+                user=request.user,
+                **form.data_for_launch(),
+            ),
+            back=reverse("browse", args=(pk,)),
+        )
+        basket.put(request.session, pk, ())
+        return answer
+    rows = [{"name": display(path), "digits": path.hex()} for path in paths]
+    return render(request, "jobs/restore_start.html", {"point": point, "form": form, "paths": rows})
+
+
+def point_or_404(pk: int) -> BackupCopy:
+    """A backup copy that is on media."""
+    try:
+        return restore_point(pk)
+    except BackupCopy.DoesNotExist:
+        raise Http404("There is no backup copy with this number on media.") from None
+
+
+def _points_by_day(point: BackupCopy) -> list[tuple[Any, list[BackupCopy]]]:
+    """The time line: days, newest first, each with its points. The folder is kept when the time changes."""
+    points = list(restore_points(point.snapshot.subclient)[:POINTS_SHOWN])
+    by_day = groupby(points, lambda row: timezone.localtime(row.snapshot.taken_at).date())
+    return [(day, list(rows)) for day, rows in by_day]
+
+
+def _basket_rows(request: HttpRequest, pk: int) -> list[dict[str, str]]:
+    return [{"name": display(path), "digits": path.hex()} for path in basket.contents(request.session, pk)]

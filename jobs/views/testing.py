@@ -1,0 +1,50 @@
+"""The **Test** buttons of media and file servers: launch a test job, show its report as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from jobs import services
+from jobs.models import Job, Operation
+from jobs.services import JobRefusal
+from policies.models import FileServer, Media
+from snapcopy_site.lib.roles import operator_required, viewer_required
+
+from .answers import launch
+
+
+@operator_required
+@require_POST
+def test_media(request: HttpRequest, pk: int) -> HttpResponse:
+    media = get_object_or_404(Media, pk=pk)
+    return _test(request, lambda: services.launch_test(media=media, user=request.user))
+
+
+@operator_required
+@require_POST
+def test_file_server(request: HttpRequest, pk: int) -> HttpResponse:
+    server = get_object_or_404(FileServer, pk=pk)
+    return _test(request, lambda: services.launch_test(file_server=server, user=request.user))
+
+
+@viewer_required
+@require_safe
+def test_live(request: HttpRequest, pk: int) -> HttpResponse:
+    """The report of one test job; polls until the job is over."""
+    job = get_object_or_404(Job, pk=pk, operation=Operation.TEST)
+    return render(request, "jobs/_test_live.html", {"job": job, "report": job.result})
+
+
+def _test(request: HttpRequest, order: Callable[[], Job]) -> HttpResponse:
+    """With htmx the report comes into the panel; without, the job's page shows it."""
+    if not request.headers.get("HX-Request"):
+        return launch(request, order, back="overview")
+    try:
+        job = order()
+    except JobRefusal as refusal:
+        return render(request, "components/note.html", {"tone": "bad", "title": str(refusal), "hint": refusal.hint})
+    return redirect("test-live", job.pk)
