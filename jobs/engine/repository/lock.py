@@ -42,8 +42,8 @@ def survive_liveness_probe() -> None:
     """Stock restic asks whether a lock's process lives by sending it SIGHUP, which by default would end it.
 
     A handler that does nothing is set where none is, for good: the probe may come just after the lock is gone. Not
-    "ignore", which programs started from here would inherit. Signals can only be set on the main thread: whoever takes a
-    lock on another one calls this before.
+    "ignore", which programs started from here would inherit. Signals can only be set on the main thread: whoever
+    takes a lock on another one calls this before.
     """
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         signal.signal(signal.SIGHUP, _do_nothing)
