@@ -72,8 +72,9 @@ class Node:
                 self._spawn()
                 self._stop.wait(LOOK_SECONDS)
         finally:
-            self._stop_workers()
             self._say_goodbye()
+            self._stop_workers()
+            connections.close_all()
 
     @property
     def _node(self) -> AccessNode:
@@ -169,7 +170,6 @@ class Node:
             AccessNode.objects.filter(pk=self._node.pk, pid=os.getpid()).update(last_seen_at=None, busy_slots=0)
         except DatabaseError as error:
             logger.warning("The database does not answer: %s", str(error).strip())
-        connections.close_all()
 
     def _ask_to_stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stop.set()

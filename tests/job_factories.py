@@ -69,4 +69,5 @@ def make_backup_copy(snapshot: Snapshot, copy: Copy, *, state: str = CopyState.C
         values = {**figures, **on_media, **values}
     if state == CopyState.PARTIAL:
         values.setdefault("exceptions", 1)
+    assert copy.media is not None, "only backup copies hold backup copies"
     return BackupCopy.objects.create(snapshot=snapshot, copy=copy, media=copy.media, state=state, **values)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from jobs.models import (
@@ -61,6 +62,8 @@ def end_attempt(job_id: int, *, attempt: int, outcome: Outcome) -> bool:
         _settle_copy(job, outcome)
         if job.state in states.FINAL:
             follow += _end_of_job(job, outcome)
+        elif isinstance(outcome, ToRetry):
+            _tell_parent(job)
         _dispatch_after_commit(follow)
     return True
 
@@ -76,13 +79,14 @@ def end_now(job: Job, *, state: JobState, reason: str) -> None:
 
 
 def end_parent(parent_id: int) -> None:
-    """End a job that awaits its children, if none of them is active any more. Idempotent.
+    """End a job that awaits its children, if none of them is at work any more. Idempotent.
 
-    A failed inline copy never fails the snapshot: *completed with errors* (RULES B9).
+    A failed inline copy never fails the snapshot: *completed with errors* (RULES B9). One that is to be tried again
+    later goes on by itself; the snapshot does not wait for it.
     """
     with transaction.atomic():
         parent = Job.objects.select_for_update(of=("self",)).filter(pk=parent_id, awaits_children=True).first()
-        if parent is None or parent.state in states.FINAL or parent.children.filter(state__in=states.ACTIVE).exists():
+        if parent is None or parent.state in states.FINAL or children_at_work(parent).exists():
             return
         bad = list(parent.children.exclude(state=JobState.COMPLETED).values_list("pk", flat=True))
         now = timezone.now()
@@ -100,6 +104,12 @@ def end_parent(parent_id: int) -> None:
         parent.save()
         if reason:
             note(parent.pk, "inline-copy", _sentence(reason), level=EventLevel.WARNING)
+
+
+def children_at_work(parent: Job) -> QuerySet[Job]:
+    """Children that are not over, without those that a passing failure put off."""
+    active = parent.children.filter(state__in=states.ACTIVE)
+    return active.exclude(state=JobState.PENDING, retries__gt=0, retry_at__isnull=False)
 
 
 def _as_wanted(job: Job, outcome: Outcome) -> Outcome:
@@ -233,10 +243,14 @@ def _end_of_job(job: Job, outcome: Outcome) -> list[int]:
         goes_on = isinstance(outcome, Done) or (isinstance(outcome, Failed) and outcome.snapshot_is_gone)
         if goes_on and job.parameters.get("goes_on"):
             follow += _next_of_chain(job)
+    _tell_parent(job)
+    return follow
+
+
+def _tell_parent(job: Job) -> None:
     if job.parent_id is not None:
         parent_id = job.parent_id
         transaction.on_commit(lambda: end_parent(parent_id))
-    return follow
 
 
 def _next_of_chain(job: Job) -> list[int]:

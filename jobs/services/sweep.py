@@ -15,10 +15,9 @@ from django.utils import timezone
 
 from jobs import lease, queues
 from jobs.models import Job, JobState, Want
-from jobs.rules import states
 from jobs.selectors import jobs_to_place
 from jobs.services.dispatch import dispatch
-from jobs.services.finish import end_attempt, end_parent
+from jobs.services.finish import children_at_work, end_attempt, end_parent
 from jobs.services.outcomes import Interrupted
 
 logger = logging.getLogger(__name__)
@@ -84,13 +83,12 @@ def place_waiting() -> int:
 
 def end_waiting_parents() -> int:
     """Jobs whose children are over, should the process that ended the last child have died before it told them."""
-    waiting = Job.objects.filter(awaits_children=True, state=JobState.WAITING).exclude(
-        children__state__in=states.ACTIVE
-    )
-    ids = list(waiting.values_list("pk", flat=True))
-    for job_id in ids:
-        end_parent(job_id)
-    return len(ids)
+    moved = 0
+    for parent in Job.objects.filter(awaits_children=True, state=JobState.WAITING):
+        if not children_at_work(parent).exists():
+            end_parent(parent.pk)
+            moved += 1
+    return moved
 
 
 def orders_not_obeyed(*, seconds: float) -> list[Job]:
