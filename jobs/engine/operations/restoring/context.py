@@ -12,10 +12,12 @@ from ...errors import EngineError, NoSpace, TargetRefused
 from ...plan import Overwrite
 from ...repository.index import Index
 from ...repository.reader import BlobReader
+from ...repository.tree import Node
 from .board import Tally
+from .decision import Decision, decide
 from .directories import Directories
 from .hard_links import HardLinks
-from .items import Failed, FileJob, Folder, FromWorker, Item, Parent, Remote
+from .items import Failed, FileJob, Folder, FromWorker, Item, Parent, Place, Remote
 from .metadata import Metadata, Warnings
 from .temporary import TemporaryNames
 
@@ -52,6 +54,11 @@ class Context:
     @property
     def index(self) -> Index:
         return self.reader.index
+
+    def decide(self, node: Node, existing: os.stat_result | None, place: Place) -> Decision:
+        """See :mod:`.decision`. Nothing in a directory that an earlier attempt left unfinished is anybody else's."""
+        decision = decide(node, existing, self.wishes.overwrite, with_metadata=self.metadata.is_wanted)
+        return Decision.REPLACE if decision is Decision.KEEP and place.is_unfinished else decision
 
     def fail(self, path: bytes, error: str, code: str) -> None:
         """One entry is not restored; the rest goes on."""

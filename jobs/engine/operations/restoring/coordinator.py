@@ -49,6 +49,7 @@ class Coordinator:
         self._sink, self._control, self._clock = sink, control, clock
         self._ends: dict[int, ParentEnd] = {}
         self._processes: dict[int, WorkerProcess] = {}
+        self._sent: dict[int, int] = {}
         self._selector = selectors.DefaultSelector()
         self._items: deque[Task] = deque()
         self._idle: list[int] = []
@@ -71,6 +72,7 @@ class Coordinator:
             )
             theirs.close()
             self._ends[number] = ParentEnd(ours)
+            self._sent[number] = 0
             self._selector.register(ours, selectors.EVENT_READ, number)
 
     def run(self, first: Item) -> None:
@@ -123,8 +125,9 @@ class Coordinator:
 
     def _handle(self, number: int, message: FromWorker) -> None:
         match message:
-            case Idle():
-                self._idle.append(number)
+            case Idle(heard):
+                if heard == self._sent[number]:
+                    self._idle.append(number)
             case Given(token, item):
                 self._items.append(Task(number, token, item))
             case Done(owner, token, error, code):
@@ -172,14 +175,14 @@ class Coordinator:
         while self._items and self._idle:
             self._send(self._idle.pop(), self._items.popleft())
         if self._is_done:
-            for number in self._idle:
-                self._send(number, End())
-            self._idle.clear()
+            while self._idle:
+                self._send(self._idle.pop(), End())
         self._board.hungry = 0 if self._is_done else len(self._idle)
 
     def _send(self, number: int, message: ToWorker) -> None:
         if number in self._idle:
             self._idle.remove(number)
+        self._sent[number] += 1
         end = self._ends[number]
         outgoing: Any = message
         end.send(outgoing)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from operator import itemgetter
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 from ...errors import MediaUnavailable, RepositoryDamaged
 from ...ids import BlobId
@@ -26,16 +26,9 @@ _GAP_BYTES: Final = 64 << 10
 Target = TypeVar("Target")
 
 
-class Want(NamedTuple, Generic[Target]):
-    """One blob, where it lies, and whose it is: ``target`` at ``at`` bytes from its start."""
-
-    pack: int
-    offset: int
-    length: int
-    raw_length: int
-    blob: BlobId
-    target: Target
-    at: int
+Want = tuple[int, int, int, int, BlobId, Target, int]
+"""One blob, where it lies, and whose it is: pack, offset, sealed length, plain length if compressed, id, target, and
+its place in the target. A bare tuple, since every file of a restore needs one."""
 
 
 _by_place: Final = itemgetter(0, 1)
@@ -82,19 +75,19 @@ class Fetcher:
             start = end
 
     def _read_range(self, wants: list[Want[Target]]) -> Iterator[tuple[Want[Target], bytes | RepositoryDamaged]]:
-        first = wants[0]
-        name = self._name(first.pack)
-        length = max(want.offset + want.length for want in wants) - first.offset
+        pack, base = wants[0][:2]
+        name = self._name(pack)
+        length = max([want[1] + want[2] for want in wants]) - base
         try:
-            data = memoryview(self._get(name, first.offset, length))
+            data = memoryview(self._get(name, base, length))
         except RepositoryDamaged as error:
-            if wants[-1].offset == first.offset:
+            if wants[-1][1] == base:
                 yield from ((want, error) for want in wants)
             else:
                 for want in wants:
                     yield from self._read_range([want])
             return
-        yield from self._open(wants, data, first.offset, name)
+        yield from self._open(wants, data, base, name)
 
     def _open(
         self, wants: list[Want[Target]], data: memoryview, base: int, name: str
@@ -103,14 +96,14 @@ class Fetcher:
         before = -1
         plain: bytes | RepositoryDamaged = b""
         for want in wants:
-            if want.offset != before:
-                start = want.offset - base
-                sealed = data[start : start + want.length]
+            _, offset, length, raw_length, blob, _, _ = want
+            if offset != before:
+                sealed = data[offset - base : offset - base + length]
                 try:
-                    plain = open_blob(sealed, sealer, blob=want.blob, raw_length=want.raw_length, name=name)
+                    plain = open_blob(sealed, sealer, blob=blob, raw_length=raw_length, name=name)
                 except RepositoryDamaged as error:
                     plain = error
-                before = want.offset
+                before = offset
             yield want, plain
 
     def _get(self, name: str, offset: int, length: int) -> bytes:
@@ -134,13 +127,13 @@ class Fetcher:
 
 def _range_end(wants: list[Want[Target]], start: int) -> int:
     """Position behind the last want that is read together with the one at ``start``."""
-    pack, base = wants[start].pack, wants[start].offset
-    reach = base + wants[start].length
+    pack, base, length = wants[start][:3]
+    reach = base + length
     end = start + 1
     while end < len(wants):
-        want = wants[end]
-        if want.pack != pack or want.offset > reach + _GAP_BYTES or want.offset + want.length > base + READ_BYTES:
+        at, offset, length = wants[end][:3]
+        if at != pack or offset > reach + _GAP_BYTES or offset + length > base + READ_BYTES:
             break
-        reach = max(reach, want.offset + want.length)
+        reach = max(reach, offset + length)
         end += 1
     return end

@@ -15,12 +15,12 @@ from ...ids import BlobId
 from ...plan import Overwrite
 from ...repository.tree import Node
 from .context import Context, reason
-from .decision import Decision, decide
+from .decision import Decision
 from .directories import lstat
 from .fetching import Fetcher, Want, located, plain_bytes
 from .hard_links import Claim, link_key
 from .items import FileJob, Folder, InFlight, Parent, SegmentItem
-from .sparse import PAGE, write_at, write_sparse_at
+from .sparse import PAGE, write_at, write_sparse, write_sparse_at
 
 BATCH_FILES: Final = 1000
 BATCH_BYTES: Final = 16 << 20
@@ -60,8 +60,12 @@ class Files:
     def add(self, folder: Folder, directory_fd: int, node: Node) -> None:
         """Decide about a file, and collect it if it is to be written."""
         context, place = self._context, folder.place
+        if place.is_fresh and node.links <= 1:
+            folder.waiting += 1
+            self._collect(FileJob(folder, node, False))
+            return
         existing = None if place.is_fresh else lstat(directory_fd, node.name)
-        decision = decide(node, existing, context.wishes.overwrite, with_metadata=context.metadata.is_wanted)
+        decision = context.decide(node, existing, place)
         if decision is Decision.BLOCKED and context.wishes.overwrite is Overwrite.ALWAYS:
             decision = _decision_about_directory(directory_fd, node.name)
         job = FileJob(folder, node, must_replace=existing is not None, must_verify=decision is Decision.VERIFY)
@@ -99,8 +103,11 @@ class Files:
                 end = position + len(job.node.content)
                 self._plan(job, places[position:end], wants)
                 position = end
-            for want, plain in self._fetcher.read(wants):
-                self._take(want.target, plain, want.at)
+            for (_, _, _, _, _, job, at), plain in self._fetcher.read(wants):
+                if len(job.node.content) == 1 and not job.key:
+                    self._write_whole(job, plain)
+                else:
+                    self._take(job, plain, at)
             self._context.tally.publish()
         if self._busy:
             self.retry_busy()
@@ -121,7 +128,7 @@ class Files:
         sizes = [plain_bytes(place) for place in places]
         if job.must_verify and self._is_equal(job, sizes):
             return
-        total = sum(sizes)
+        job.size = total = sum(sizes)
         if total > LARGE_BYTES:
             self._split(job, sizes)
             return
@@ -131,8 +138,43 @@ class Files:
             return
         at = 0
         for (pack, offset, length, raw_length), blob, size in zip(places, content, sizes, strict=True):
-            wants.append(Want(pack, offset, length, raw_length, blob, job, at))
+            wants.append((pack, offset, length, raw_length, blob, job, at))
             at += size
+
+    def _write_whole(self, job: FileJob, plain: bytes | RepositoryDamaged) -> None:
+        """A file of one blob. In a directory of ours that is in progress it needs no temporary name: whatever is in it
+        under another time is unfinished. Its size is complete only when its content is.
+        """
+        job.waiting = 0
+        if isinstance(plain, RepositoryDamaged):
+            self._give_up(job, plain.sentence, "blob-damaged")
+            return
+        context, node, place = self._context, job.node, job.folder.place
+        name = job.name = node.name if place.is_fresh else context.names.next()
+        try:
+            directory_fd = context.directories.fd(place.parts)
+            fd = os.open(name, _WRITE_FLAGS, context.metadata.creation_mode(node), dir_fd=directory_fd)
+        except OSError as error:
+            job.name = b""
+            self._os_failure(job, error)
+            return
+        job.where = place.parts
+        try:
+            try:
+                if context.wishes.is_sparse and len(plain) >= PAGE:
+                    write_sparse(fd, plain)
+                else:
+                    write_at(fd, plain, 0)
+                context.metadata.set_on_file(fd, node, job.path, inherits=place.inherits)
+            finally:
+                os.close(fd)
+            if not place.is_fresh:
+                os.rename(name, node.name, src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
+        except OSError as error:
+            self._os_failure(job, error)
+            return
+        self._count_written(job)
+        self._count(job)
 
     def _take(self, job: FileJob, plain: bytes | RepositoryDamaged, at: int) -> None:
         """One blob of a file in a batch."""
@@ -144,8 +186,8 @@ class Files:
             elif not job.error:
                 if job.fd < 0:
                     self._create(job)
-                    if len(job.node.content) > 1 and self._context.wishes.is_sparse:
-                        os.ftruncate(job.fd, job.node.size)
+                    if self._context.wishes.is_sparse:
+                        os.ftruncate(job.fd, job.size)
                 self._write(job, plain, at)
             if not job.waiting:
                 self._finish(job)
@@ -153,12 +195,10 @@ class Files:
             self._os_failure(job, error)
 
     def _write(self, job: FileJob, plain: bytes, at: int) -> None:
-        if not self._context.wishes.is_sparse or len(plain) < PAGE:
+        if self._context.wishes.is_sparse:
+            write_sparse_at(job.fd, plain, at)
+        else:
             write_at(job.fd, plain, at)
-            return
-        if len(job.node.content) == 1 and bytes(64) in plain:
-            os.ftruncate(job.fd, len(plain))
-        write_sparse_at(job.fd, plain, at)
 
     def _create(self, job: FileJob) -> None:
         """Open the temporary file: a new one, or the one that was claimed for several links."""
@@ -306,7 +346,7 @@ class Files:
         """Make the temporary file of a large job and its segments, the first to be taken first."""
         try:
             self._create(job)
-            os.ftruncate(job.fd, sum(sizes))
+            os.ftruncate(job.fd, job.size)
         except OSError as error:
             self._os_failure(job, error)
             return
@@ -326,8 +366,8 @@ class Files:
         for (pack, offset, length, raw_length), blob in zip(located(self._context.index, ids), ids, strict=True):
             if pack < 0:
                 return f"no index names a pack that holds its blob {blob.hex()}", "blob-missing"
-            wants.append(Want(pack, offset, length, raw_length, blob, None, at))
-            at += raw_length or plain_bytes((pack, offset, length, raw_length))
+            wants.append((pack, offset, length, raw_length, blob, None, at))
+            at += plain_bytes((pack, offset, length, raw_length))
         try:
             fd = os.open(item.name, _REOPEN_FLAGS, dir_fd=self._context.directories.fd(item.parts))
             try:
@@ -346,7 +386,7 @@ class Files:
         for want, plain in self._fetcher.read(wants):
             if isinstance(plain, RepositoryDamaged):
                 return plain.sentence, "blob-damaged"
-            write(fd, plain, want.at)
+            write(fd, plain, want[6])
             tally.bytes_done += len(plain)
             tally.publish()
         return "", ""

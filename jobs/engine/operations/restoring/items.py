@@ -41,12 +41,14 @@ class FolderItem:
 class Place:
     """A directory at the target that is being filled. ``is_fresh``: this restore made it, so no name in it is taken.
 
+    ``is_unfinished``: an earlier attempt made it and did not complete it, so whatever is in it is ours.
     ``inherits``: new entries get an ACL or a group from it that are not theirs.
     """
 
     parts: Parts
     path: bytes
     is_fresh: bool
+    is_unfinished: bool
     inherits: bool
     home: Parts
     device: int
@@ -115,6 +117,7 @@ class FileJob:
     name: bytes = b""
     fd: int = -1
     waiting: int = 0
+    size: int = 0
     error: str = ""
     code: str = ""
 
@@ -168,7 +171,9 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    pass
+    """Nothing to do, after ``heard`` messages: one more that is on its way makes this out of date."""
+
+    heard: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,13 @@ def write_sparse_at(fd: int, data: bytes, offset: int) -> None:
         write_at(fd, data[tail:], offset + tail)
 
 
+def write_sparse(fd: int, data: bytes) -> None:
+    """``data`` as the whole content of an empty file; its size is complete last. Raises OSError."""
+    write_sparse_at(fd, data, 0)
+    if not data[-1]:
+        os.ftruncate(fd, len(data))
+
+
 def _runs_with_data(view: memoryview, pages: int) -> list[tuple[int, int]]:
     """[first, last) of every run of pages that are not all zero."""
     if len(view) % 8 or not view.c_contiguous:

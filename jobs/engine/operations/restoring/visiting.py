@@ -10,7 +10,7 @@ from ...errors import RepositoryDamaged
 from ...plan import Overwrite
 from ...repository.tree import Node, NodeKind
 from .context import Context
-from .decision import FORMATS, Decision, decide, replaces_non_directory
+from .decision import FORMATS, Decision, replaces_non_directory
 from .directories import hands_down, is_in_progress, lstat
 from .files import Files
 from .items import EntriesItem, Folder, FolderItem, Parent, Place
@@ -66,18 +66,18 @@ class Visitor:
         is_fresh = bool(parts) and (directories.make(parts) or self._replace_non_directory(item))
         fd = directories.fd(parts)
         status = os.fstat(fd)
-        keeps_metadata = not is_fresh and (item.is_on_the_way or context.wishes.overwrite is Overwrite.NEVER)
-        if keeps_metadata and is_in_progress(status):
-            keeps_metadata = False
+        is_unfinished = not is_fresh and is_in_progress(status)
+        is_new = is_fresh or is_unfinished
+        keeps_metadata = not is_new and (item.is_on_the_way or context.wishes.overwrite is Overwrite.NEVER)
         place = Place(
             parts=parts,
             path=item.path,
             is_fresh=is_fresh,
+            is_unfinished=is_unfinished,
             inherits=hands_down(fd, status),
             home=item.home if status.st_dev == item.device else parts,
             device=status.st_dev,
         )
-        is_new = is_fresh or is_in_progress(status)
         return Folder(place, None if keeps_metadata else item.node, parent, is_new=is_new)
 
     def _replace_non_directory(self, item: FolderItem) -> bool:
@@ -129,12 +129,13 @@ class Visitor:
         try:
             directory_fd = context.directories.fd(place.parts)
             existing = None if place.is_fresh else lstat(directory_fd, node.name)
-            decision = decide(node, existing, context.wishes.overwrite, with_metadata=context.metadata.is_wanted)
+            decision = context.decide(node, existing, place)
             if decision is Decision.BLOCKED and context.wishes.overwrite is Overwrite.ALWAYS:
                 os.rmdir(node.name, dir_fd=directory_fd)
                 decision = Decision.WRITE
             if decision is Decision.COMPLETE and not _is_equal(directory_fd, node, existing):
-                decision = Decision.REPLACE if context.wishes.overwrite is not Overwrite.NEVER else Decision.KEEP
+                may_replace = place.is_unfinished or context.wishes.overwrite is not Overwrite.NEVER
+                decision = Decision.REPLACE if may_replace else Decision.KEEP
             if decision is Decision.BLOCKED:
                 context.fail(path, "a directory is in its place", "file-unwritable")
             elif decision is Decision.KEEP:

@@ -76,6 +76,7 @@ class Worker:
         self._stack: list[tuple[Item, Parent]] = []
         self._lent: dict[int, Parent] = {}
         self._next_token = 0
+        self._heard = 0
         self._has_ended = False
         self._warnings = Warnings()
         self._tally = assignment.board.tally(assignment.number)
@@ -132,7 +133,7 @@ class Worker:
 
     def _idle(self) -> None:
         self._tally.publish()
-        self._send(Idle())
+        self._send(Idle(self._heard))
         message = self._receive()
         if message is None:
             raise _StoppedError
@@ -167,6 +168,7 @@ class Worker:
         self._send(Given(self._next_token, item))
 
     def _handle(self, message: ToWorker) -> None:
+        self._heard += 1
         if isinstance(message, Task):
             self._stack.append((message.item, Remote(message.owner, message.token)))
         elif isinstance(message, Returned):
