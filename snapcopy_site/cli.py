@@ -18,12 +18,15 @@ from snapcopy_site.lib import env
 USAGE: Final = """\
 SnapCopy: snapshots of file servers, and backup copies of them on any media
 
-  snapcopy up [--demo] [--port N] [--bind ADDRESS]   start everything on this machine
-  snapcopy link [USER]                               a new one-time sign-in link
-  snapcopy doctor [--json]                           check everything, name the remedy
-  snapcopy node NAME                                 run one access node
-  snapcopy snapshot|copy FILESERVER/SUBCLIENT        launch a job (--wait, --json)
-  snapcopy rotate-key                                encrypt all secrets with a new key
+  snapcopy up [--demo] [--port N] [--bind ADDRESS]     start everything on this machine
+  snapcopy link [USER]                                 a new one-time sign-in link
+  snapcopy doctor [--json]                             check everything, name the remedy
+  snapcopy node NAME [--slots N]                       run one access node
+  snapcopy snapshot FILESERVER/SUBCLIENT [--wait]      take a snapshot
+  snapcopy copy FILESERVER/SUBCLIENT [--wait]          make the backup copy
+  snapcopy restore FILESERVER/SUBCLIENT --to FOLDER    restore paths of a copy
+  snapcopy jobs [NUMBER]                               list jobs, show, kill, suspend, resume one
+  snapcopy rotate-key                                  encrypt all secrets with a new key
 
   --home FOLDER      the installation to work on (SNAPCOPY_HOME)
   snapcopy COMMAND --help tells more; `snapcopy commands` lists Django's commands too.
@@ -48,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return WITHOUT_DJANGO[words[0]](words[1:])
     if words[0] == "commands":
         words = ["help"]
-    words[0] = words[0].replace("-", "_")
+    if not words[0].startswith("-"):
+        words[0] = words[0].replace("-", "_")
     try:
         execute_from_command_line(["snapcopy", *words])
     except env.InvalidEnvironment as error:

@@ -55,22 +55,27 @@ class Listener:
 
 def listen(bind: str, port: int) -> Listener:
     """Open the socket; port 0 takes a free one. Raises ListenRefused."""
+    if not 0 <= port <= 65535:
+        raise ListenRefused(f"there is no port {port}; choose one from 1 to 65535.")
     try:
         family, _, _, _, address = socket.getaddrinfo(bind, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        opened = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise ListenRefused(_reason(bind, port, error)) from error
+    opened = socket.socket(family, socket.SOCK_STREAM)
+    try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         opened.bind(address)
         opened.listen(BACKLOG)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
+        opened.close()
         raise ListenRefused(_reason(bind, port, error)) from error
     return Listener(opened, _names(str(address[0])))
 
 
-def _reason(bind: str, port: int, error: Exception) -> str:
-    if not isinstance(error, OSError):
-        return f"there is no port {port}; choose one from 1 to 65535."
+def _reason(bind: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {bind} is used by another program. Choose another: --port {port + 1}"
+        other = port + 1 if port < 65535 else 8000
+        return f"port {port} on {bind} is used by another program. Choose another: --port {other}"
     if error.errno == errno.EACCES:
         return f"this account may not listen on port {port}. Choose one above 1023, for example --port 8000"
     return f"cannot listen on {bind}, port {port}: {error.strerror or error}. Choose another address: --bind"

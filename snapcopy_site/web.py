@@ -18,6 +18,8 @@ graceful_timeout: Final = 10
 timeout: Final = 60
 preload_app: Final = True
 control_socket_disable: Final = True
-logconfig_dict: Final = logging_settings(level="WARNING")
+logconfig_dict: Final = logging_settings(level="INFO") | {
+    "loggers": {"gunicorn.error": {"level": "INFO", "handlers": ["stderr"], "propagate": False, "qualname": "gunicorn"}}
+}
 if os.path.isdir("/dev/shm"):  # noqa: S108 - memory instead of a disk that a backup keeps busy
     worker_tmp_dir = "/dev/shm"  # noqa: S108

@@ -12,6 +12,11 @@ from django.conf import settings
 IS_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 
 
+def pytest_configure() -> None:
+    """A test needs no password that withstands a year of guessing."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """In CI nothing may be skipped: the machine has everything, so a skip is a failure with the skip's reason."""
