@@ -24,7 +24,7 @@ from django.utils import timezone
 
 from jobs import lease, queues
 from jobs.models import Job, JobState
-from jobs.worker import die_with_parent, run_worker
+from jobs.worker import adopt_orphans, die_with_parent, run_worker
 from policies.models import AccessNode
 
 logger = logging.getLogger(__name__)
@@ -64,6 +64,7 @@ class Node:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._ask_to_stop)
         self._register()
+        adopt_orphans()
         logger.info("Access node %s: %s slots.", self.name, self._node.slots)
         try:
             while not self._stop.is_set():
@@ -140,15 +141,22 @@ class Node:
         self._beat_at = 0.0
 
     def _reap(self) -> None:
-        for worker in list(self._workers):
-            pid, status = os.waitpid(worker.pid, os.WNOHANG)
+        """Collect workers that ended, and orphans of workers that were killed."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
             if pid == 0:
+                return
+            worker = next((one for one in self._workers if one.pid == pid), None)
+            if worker is None:
                 continue
-            if not self._stop.is_set() and time.monotonic() - worker.started < RESPAWN_SECONDS:
-                self._stop.wait(RESPAWN_SECONDS)
+            self._workers.remove(worker)
             if status:
                 logger.warning("Worker %s ended with status %s.", pid, os.waitstatus_to_exitcode(status))
-            self._workers.remove(worker)
+            if time.monotonic() - worker.started < RESPAWN_SECONDS:
+                self._stop.wait(RESPAWN_SECONDS)
 
     def _stop_workers(self) -> None:
         """SIGTERM lets each write a checkpoint and give its job back; SIGKILL after that."""
@@ -161,7 +169,6 @@ class Node:
         for worker in self._workers:
             logger.error("Worker %s does not stop and is killed.", worker.pid)
             _signal(worker.pid, signal.SIGKILL)
-            os.waitpid(worker.pid, 0)
         self._workers.clear()
 
     def _say_goodbye(self) -> None:

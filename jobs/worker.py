@@ -25,6 +25,7 @@ from rq.executions import Execution
 logger = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG: Final = 1
+_PR_SET_CHILD_SUBREAPER: Final = 36
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
@@ -33,6 +34,11 @@ def die_with_parent(parent: int, death_signal: signal.Signals) -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def adopt_orphans() -> None:
+    """Processes whose worker was killed become this one's children, so that somebody collects them (prctl(2))."""
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 class NodeWorker(Worker):

@@ -114,6 +114,7 @@ def _verdict(file_id: FileId, hostname: str, pid: int, age_seconds: float) -> Ve
 
 
 def _is_running(pid: int) -> bool:
+    """A zombie is dead: its parent, or the container's first process, may take its time to say so."""
     if pid <= 0 or pid > 1 << 30:
         return False
     try:
@@ -122,7 +123,11 @@ def _is_running(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    return True
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[:1] != [b"Z"]
+    except OSError:
+        return True
 
 
 def clear_locks(repository: Repository, *, everything: bool = False) -> list[FileId]:
