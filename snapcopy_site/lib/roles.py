@@ -58,7 +58,8 @@ def role_of(user: AbstractBaseUser | AnonymousUser | None) -> Role | None:
         return Role.ADMIN
     remembered = user.__dict__
     if _CACHE_KEY not in remembered:
-        names = set(getattr(user, "groups").values_list("name", flat=True))  # noqa: B009 - groups are a mixin's
+        groups = getattr(user, "groups").all()  # noqa: B009 - groups are a mixin's; all() so that a prefetch serves
+        names = {group.name for group in groups}
         remembered[_CACHE_KEY] = next((role for role in reversed(_ORDER) if role.value in names), None)
     role: Role | None = remembered[_CACHE_KEY]
     return role

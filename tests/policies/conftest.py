@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 from django.test import Client
+from pytest_django.fixtures import Settings
 
 from snapcopy_site.lib.roles import Role
 from tests.factories import make_user
 
 
 @pytest.fixture(autouse=True)
-def key_file(tmp_path: Path, settings: pytest.FixtureRequest) -> Path:
+def key_file(tmp_path: Path, settings: Settings) -> Path:
     path = tmp_path / "keys" / "keyring"
-    settings.SNAPCOPY_KEY_FILE = path  # type: ignore[attr-defined]
+    settings.SNAPCOPY_KEY_FILE = path
     return path
 
 

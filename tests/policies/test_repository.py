@@ -94,6 +94,7 @@ def test_a_test_measures_and_creates_nothing(place: Path) -> None:
     assert not (place / "config").exists()
     store_test_report(medium, report)
     stored = Media.objects.get()
+    assert stored.last_test
     assert stored.last_test["ok"] is True
     assert stored.total_bytes
     assert stored.last_tested_at is not None
@@ -113,7 +114,9 @@ def test_a_test_of_a_missing_directory_fails_with_a_hint(tmp_path: Path) -> None
     assert not report.ok
     assert report.steps[0].hint
     store_test_report(medium, report)
-    assert Media.objects.get().last_test["ok"] is False
+    stored = Media.objects.get()
+    assert stored.last_test
+    assert stored.last_test["ok"] is False
 
 
 def test_a_test_with_unusable_settings_is_a_report_too(place: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from django.core.exceptions import ValidationError
 from django.utils import timezone
@@ -80,11 +82,12 @@ def test_the_primary_backup_copy_goes_last() -> None:
 def test_what_is_needed_cannot_be_deleted_and_the_refusal_names_by_whom() -> None:
     medium = make_media()
     subclient = make_subclient(policy=make_policy(media=medium))
-    for delete, needed_by in (
+    refusals: list[tuple[Callable[[], None], str]] = [
         (lambda: services.delete_media(medium, user=None), "copy gold/backup"),
         (lambda: services.delete_policy(subclient.policy, user=None), "subclient fs1/home"),
         (lambda: services.delete_file_server(subclient.file_server, user=None), "subclient fs1/home"),
-    ):
+    ]
+    for delete, needed_by in refusals:
         with pytest.raises(CannotDelete) as refusal:
             delete()
         assert refusal.value.needed_by == (needed_by,)
