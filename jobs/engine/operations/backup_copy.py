@@ -148,7 +148,7 @@ class _Attempt:
             tree = save_chain(
                 self._roots,
                 trees,
-                reuse=reuse_rules(context),
+                reuse=[reuse_rules(context, number) for number in range(len(self._roots))],
                 old_nodes=opened.parent.nodes if opened.parent is not None else {},
                 save_tree=store.save_tree,
             )

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import threading
-from bisect import bisect_left
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -91,14 +90,24 @@ class Origins:
             raise SnapshotMissing(f"The snapshot's table “{os.fspath(path)}” cannot be read.") from error
         if self._table.dtype != RECORD:
             raise SnapshotMissing(f"The snapshot's table “{os.fspath(path)}” is damaged.")
-        self._inodes: memoryview = np.ascontiguousarray(self._table["inode"]).data
+        self._inodes = np.ascontiguousarray(self._table["inode"])
 
     def __len__(self) -> int:
         return len(self._inodes)
 
+    def find_many(self, inodes: list[int]) -> list[Row | None]:
+        """The rows of several files by their inodes inside the snapshot; None where the snapshot did not make it."""
+        wanted = np.array(inodes, dtype=np.uint64)
+        places = np.searchsorted(self._inodes, wanted)
+        places[places == len(self._inodes)] = 0
+        rows: list[Row] = self._table[places].tolist() if len(self._inodes) else []
+        if not rows:
+            return [None] * len(inodes)
+        return [row if row[0] == inode else None for row, inode in zip(rows, inodes, strict=True)]
+
     def find(self, inode: int) -> Origin | None:
         """The origin of a file by its inode inside the snapshot; None if the snapshot did not make it."""
-        place = bisect_left(self._inodes, inode)
+        place = int(np.searchsorted(self._inodes, np.uint64(inode)))
         if place == len(self._inodes) or self._inodes[place] != inode:
             return None
         _inode, source_inode, ctime_ns, mode, uid, gid, error = self._table[place].item()

@@ -10,8 +10,9 @@ import os
 from typing import Final
 
 from .node import SOCKET, TYPE_MASK
+from .status import Status
 
-Entry = tuple[str, os.stat_result]
+Entry = tuple[str, Status]
 """(name decoded with ``surrogateescape``, ``lstat``)."""
 
 _DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -18,6 +18,7 @@ import stat
 from typing import Final
 
 from ..repository.gojson import go_mode, go_time, json_body, json_body_of_bytes
+from .status import Status
 
 TYPE_MASK: Final = 0o170000
 REGULAR: Final = stat.S_IFREG
@@ -68,7 +69,7 @@ def _owner_text(uid: int, gid: int) -> str:
 
 
 def node_prefix(
-    name: str, st: os.stat_result, *, device_id: int = 1, ctime: str | None = None, inode: int | None = None
+    name: str, st: Status, *, device_id: int = 1, ctime: str | None = None, inode: int | None = None
 ) -> str:
     """``{"name":.. "links":..`` without the closing brace. ``name`` is ``gojson.name_body``.
 
@@ -148,7 +149,7 @@ def link_target_suffix(target: bytes) -> str:
     return f',"linktarget":"{text}"'
 
 
-def special_suffix(st: os.stat_result, name: str, directory_fd: int) -> str:
+def special_suffix(st: Status, name: str, directory_fd: int) -> str:
     """Suffix of a symbolic link, device or fifo, up to the closing brace. Raises OSError when it vanished."""
     kind = st.st_mode & TYPE_MASK
     suffix = ""

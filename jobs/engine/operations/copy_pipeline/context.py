@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ...plan import Trust
+from ...snapshots.origins import Origins
 from .sizing import Sizing
 
 _TICK_NS: Final = 10_000_000
@@ -23,11 +24,15 @@ def grain_ns(stamp_ns: int) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RootContext:
-    """One source root. ``device`` is its ``st_dev``; ``stored_as`` the path kept in the copy, decoded."""
+    """One source root. ``device`` is its ``st_dev``; ``stored_as`` the path kept in the copy, decoded.
+
+    ``origins`` is what the files of a copied snapshot are at the source.
+    """
 
     directory: str
     stored_as: str
     device: int
+    origins: Origins | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import NamedTuple
 
 from ...ids import BlobId
+from ...source.status import Status
 
 
 class PendingDirectory:
@@ -89,7 +89,7 @@ class WantedFile(NamedTuple):
     directory: PendingDirectory
     slot: int
     name: str
-    st: os.stat_result
+    st: Status
     prefix: str
 
 
@@ -98,7 +98,7 @@ class FoundEntry(NamedTuple):
 
     slot: int
     name: str
-    st: os.stat_result
+    st: Status
     body: str
     prefix: str
     old: str | None

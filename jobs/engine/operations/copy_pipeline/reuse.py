@@ -3,9 +3,9 @@
 Two ways of trust, chosen by the snapshot engine (:class:`~jobs.engine.plan.Trust`):
 
 - FULL: a node is reused when inode, ctime, mtime and size are equal, and ctime is safely older than the parent.
-- MTIME_SIZE: the snapshot is a fresh copy, so inode and ctime always differ. A node is reused *as it is*, old inode and
-  ctime included, when mtime, size, mode, owner, attributes and link target are equal. So unchanged trees stay equal
-  byte for byte. Files with several links keep their own inode, since restores recognise them by it.
+- MTIME_SIZE: the snapshot is a fresh copy without a table of origins, so inode and ctime always differ. A node is
+  reused *as it is*, old inode and ctime included, when mtime, size, mode, owner, attributes and link target are equal.
+  So unchanged trees stay equal byte for byte. Files with several links keep their own inode: restores go by it.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from ...plan import Trust
 from ...repository.gojson import parse_go_time
 from ...source.listing import Entry
 from ...source.node import DIRECTORY, REGULAR, SYMLINK, TYPE_MASK, attributes_of, node_prefix
+from ...source.status import Status
 from .context import CopyContext, is_near, is_racy
 
 _IDENTITY: Final = re.compile(r'"ctime":"([^"]*)",.*?"inode":(\d+)')
 
 
-def _own_identity(st: os.stat_result) -> bool:
+def _own_identity(st: Status) -> bool:
     return st.st_nlink > 1 and st.st_mode & TYPE_MASK != DIRECTORY
 
 
@@ -38,10 +39,10 @@ class FullTrust:
         self._taken = context.taken_ns
         self._parent_taken = context.parent_taken_ns
 
-    def prefix(self, name: str, st: os.stat_result, device_id: int, _old: str | None) -> str:
+    def prefix(self, name: str, st: Status, device_id: int, _old: str | None) -> str:
         return node_prefix(name, st, device_id=device_id)
 
-    def unchanged_file(self, old: str, prefix: str, st: os.stat_result, _path: str) -> str | None:
+    def unchanged_file(self, old: str, prefix: str, st: Status, _path: str) -> str | None:
         """The node to store for a file that need not be read, or None."""
         if self._parent_taken is None or is_racy(st.st_ctime_ns, self._parent_taken):
             return None
@@ -70,7 +71,7 @@ class MtimeSizeTrust:
     def __init__(self, context: CopyContext) -> None:
         self._has_parent = context.parent_taken_ns is not None
 
-    def prefix(self, name: str, st: os.stat_result, device_id: int, old: str | None) -> str:
+    def prefix(self, name: str, st: Status, device_id: int, old: str | None) -> str:
         """The prefix with the old node's inode and ctime where the rest of it is equal."""
         if old is not None and not _own_identity(st):
             match = _IDENTITY.search(old)
@@ -80,7 +81,7 @@ class MtimeSizeTrust:
                     return text
         return node_prefix(name, st, device_id=device_id)
 
-    def unchanged_file(self, old: str, prefix: str, st: os.stat_result, path: str) -> str | None:
+    def unchanged_file(self, old: str, prefix: str, st: Status, path: str) -> str | None:
         """The node to store for a file that need not be read, or None."""
         match = _IDENTITY.search(old)
         if not self._has_parent or match is None or is_near(st.st_mtime_ns, parse_go_time(match[1])):
@@ -114,12 +115,14 @@ class MtimeSizeTrust:
 Reuse = FullTrust | MtimeSizeTrust
 
 
-def reuse_rules(context: CopyContext) -> Reuse:
-    """The rules of the plan's trust."""
-    return FullTrust(context) if context.trust is Trust.FULL else MtimeSizeTrust(context)
+def reuse_rules(context: CopyContext, root: int) -> Reuse:
+    """The rules for one root: the plan's trust, or FULL where the snapshot tells what its files are at the source."""
+    if context.trust is Trust.FULL or context.roots[root].origins is not None:
+        return FullTrust(context)
+    return MtimeSizeTrust(context)
 
 
-def _same_content(old: str, prefix: str, st: os.stat_result, path: str, *, with_identity: bool) -> str | None:
+def _same_content(old: str, prefix: str, st: Status, path: str, *, with_identity: bool) -> str | None:
     """A fresh node over the old content: for nodes another program wrote, or whose metadata alone changed."""
     fields = orjson.loads(old)
     if fields["type"] != "file" or fields.get("size", 0) != st.st_size:

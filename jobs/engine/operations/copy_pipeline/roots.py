@@ -13,7 +13,9 @@ from ...ids import BlobId
 from ...plan import SourceRoot
 from ...repository.gojson import name_body
 from ...repository.tree import join_tree
+from ...snapshots.origins import Origins
 from ...source.node import attributes_of, subtree_suffix
+from ...source.status import Status, source_status
 from .context import RootContext
 from .reuse import Reuse
 
@@ -31,7 +33,8 @@ class _Level:
 def resolve_roots(roots: Sequence[SourceRoot]) -> tuple[RootContext, ...]:
     """The roots as they are now. A root inside another one, at the same place there, is left out.
 
-    Raises SourceMissing, SourceUnavailable, and InvalidOptions (field ``content_paths``) for paths that clash.
+    Raises SourceMissing, SourceUnavailable, SnapshotMissing (its table of origins is gone), and InvalidOptions (field
+    ``content_paths``) for paths that clash.
     """
     if not roots:
         raise InvalidOptions("There is nothing to copy: no content path is given.", field=FIELD)
@@ -75,6 +78,7 @@ def _resolve(root: SourceRoot) -> RootContext:
         directory="" if directory == "/" else os.path.realpath(directory),
         stored_as=os.fsdecode(stored),
         device=st.st_dev,
+        origins=Origins(root.origins) if root.origins is not None else None,
     )
 
 
@@ -82,14 +86,14 @@ def save_chain(
     roots: Sequence[RootContext],
     trees: Sequence[BlobId],
     *,
-    reuse: Reuse,
+    reuse: Sequence[Reuse],
     old_nodes: Mapping[bytes, str],
     save_tree: Callable[[bytes], BlobId],
 ) -> BlobId:
     """Store the directories above the roots; returns the tree of the whole copy.
 
     Their metadata are those of the live directories of these paths, or the root's where there is none here.
-    ``old_nodes`` are the parent's nodes by stored path.
+    ``reuse`` holds one rule per root; ``old_nodes`` are the parent's nodes by stored path.
     """
     top = _Level()
     for number, root in enumerate(roots):
@@ -98,7 +102,7 @@ def save_chain(
             level = level.below.setdefault(part, _Level())
         level.root = number
 
-    def metadata(level: _Level, path: bytes) -> tuple[bytes, os.stat_result]:
+    def metadata(level: _Level, path: bytes) -> tuple[bytes, Status]:
         number = level.root
         if number is None:
             try:
@@ -109,7 +113,7 @@ def save_chain(
                 pass
             number = _first_root(level)
         where = os.fsencode(roots[number].directory) or b"/"
-        return where, os.stat(where)
+        return where, source_status(os.stat(where), roots[number].origins)
 
     def save(level: _Level, path: bytes) -> BlobId:
         if level.root is not None:
@@ -118,7 +122,7 @@ def save_chain(
         for name, below in sorted(level.below.items()):
             stored = path + b"/" + name
             where, st = metadata(below, stored)
-            prefix = reuse.prefix(name_body(os.fsdecode(name)), st, 0, old_nodes.get(stored))
+            prefix = reuse[_first_root(below)].prefix(name_body(os.fsdecode(name)), st, 0, old_nodes.get(stored))
             nodes.append(prefix + attributes_of(where) + subtree_suffix(save(below, stored)))
         return save_tree(join_tree(nodes))
 

@@ -14,6 +14,7 @@ from ...repository.gojson import name_body
 from ...repository.tree import node_content, node_subtree
 from ...source.listing import Entry, list_entries, open_directory
 from ...source.node import DIRECTORY, REGULAR, TYPE_MASK, attributes_of, special_suffix
+from ...source.status import Status, source_entries, source_status
 from .assembly import Assembly, Report
 from .context import CopyContext
 from .file_reader import FileReader
@@ -53,7 +54,7 @@ class Visitor:
         self._report = report
         self._state = state
         self._push = push
-        self._reuse = reuse_rules(context)
+        self._reuse = [reuse_rules(context, root) for root in range(len(context.roots))]
 
     def visit(self, directory: PendingDirectory) -> None:
         """List a directory and do everything for it but reading contents that go to a batch or to another worker."""
@@ -69,7 +70,13 @@ class Visitor:
                 self._directory_failed(directory, error)
                 return
             self._tally.sockets_skipped += sockets
-            self._process(directory, fd, entries)
+            origins = self._context.roots[directory.root].origins
+            unread: list[tuple[str, OSError]] = []
+            if origins is not None:
+                entries, unread = source_entries(entries, origins)
+            for name, why in unread:
+                self._failed(directory, name, why)
+            self._process(directory, fd, entries, is_whole=not unread)
         finally:
             os.close(fd)
 
@@ -82,27 +89,28 @@ class Visitor:
             for slot, name in part.files:
                 self._entry_failed(directory, slot, name, error)
             return
+        origins = self._context.roots[directory.root].origins
         try:
             for slot, name in part.files:
                 try:
-                    st = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                    st = source_status(os.stat(name, dir_fd=fd, follow_symlinks=False), origins)
                 except OSError as error:
                     self._entry_failed(directory, slot, name, error)
                     continue
-                self._read(WantedFile(directory, slot, name, st, self._fresh_prefix(name, st)), fd)
+                self._read(WantedFile(directory, slot, name, st, self._fresh_prefix(directory.root, name, st)), fd)
         finally:
             os.close(fd)
 
-    def _process(self, directory: PendingDirectory, fd: int, entries: list[Entry]) -> None:
+    def _process(self, directory: PendingDirectory, fd: int, entries: list[Entry], *, is_whole: bool) -> None:
         where = f"/proc/self/fd/{fd}"
-        if self._context.with_state:
-            fingerprint = self._reuse.fingerprint(entries, where)
+        reuse = self._reuse[directory.root]
+        if self._context.with_state and is_whole:
+            fingerprint = reuse.fingerprint(entries, where)
+            if reuse.is_recordable(entries):
+                directory.fingerprint = fingerprint
             if fingerprint == directory.known:
-                directory.fingerprint = fingerprint if self._reuse.is_recordable(entries) else None
                 self._keep(directory, entries)
                 return
-            if self._reuse.is_recordable(entries):
-                directory.fingerprint = fingerprint
         self._build(directory, fd, where, entries)
 
     def _keep(self, directory: PendingDirectory, entries: list[Entry]) -> None:
@@ -158,7 +166,8 @@ class Visitor:
         below: list[PendingDirectory] = []
         keepable: list[_Keepable] = []
         changed: list[WantedFile] = []
-        prefix_of, unchanged_file = self._reuse.prefix, self._reuse.unchanged_file
+        reuse = self._reuse[directory.root]
+        prefix_of, unchanged_file = reuse.prefix, reuse.unchanged_file
         for slot, (name, st) in enumerate(entries):
             body = name_body(name)
             node = old.get(body)
@@ -187,11 +196,11 @@ class Visitor:
         if not directory.waiting:
             self._assembly.complete(directory)
 
-    def _device_id(self, st: os.stat_result) -> int:
+    def _device_id(self, st: Status) -> int:
         return self._context.device_id(st.st_dev) if st.st_nlink > 1 else 0
 
-    def _fresh_prefix(self, name: str, st: os.stat_result) -> str:
-        return self._reuse.prefix(name_body(name), st, self._device_id(st), None)
+    def _fresh_prefix(self, root: int, name: str, st: Status) -> str:
+        return self._reuse[root].prefix(name_body(name), st, self._device_id(st), None)
 
     def _child(self, directory: PendingDirectory, entry: FoundEntry, where: str) -> PendingDirectory:
         relative = f"{directory.relative}/{entry.name}"
@@ -214,7 +223,7 @@ class Visitor:
 
     def _special(self, directory: PendingDirectory, entry: FoundEntry, fd: int) -> None:
         old = entry.old
-        if old is not None and self._reuse.unchanged_special(old, entry.prefix):
+        if old is not None and self._reuse[directory.root].unchanged_special(old, entry.prefix):
             directory.nodes[entry.slot] = old
             directory.waiting -= 1
             return
@@ -261,7 +270,7 @@ class Visitor:
         self._tally.files_done += 1
 
     def _entry_failed(self, directory: PendingDirectory, slot: int, name: str, error: OSError) -> None:
-        self._failed(self._context.stored_path(directory.root, f"{directory.relative}/{name}"), error)
+        self._failed(directory, name, error)
         directory.fingerprint = None
         self._assembly.fill(directory, slot, "")
 
@@ -272,10 +281,13 @@ class Visitor:
             if isinstance(error, FileNotFoundError):
                 raise SourceMissing(f"“{shown}” does not exist.") from error
             raise SourceUnavailable(f"“{shown}” cannot be read: {_reason(error)}.") from error
-        self._failed(path, error)
+        self._report_failure(path, error)
         self._assembly.deliver(directory, None)
 
-    def _failed(self, path: bytes, error: OSError) -> None:
+    def _failed(self, directory: PendingDirectory, name: str, error: OSError) -> None:
+        self._report_failure(self._context.stored_path(directory.root, f"{directory.relative}/{name}"), error)
+
+    def _report_failure(self, path: bytes, error: OSError) -> None:
         self._tally.exceptions += 1
         code = "file-vanished" if isinstance(error, FileNotFoundError) else "file-unreadable"
         self._report.send(EntryFailed(path, _reason(error), code))
