@@ -27,11 +27,15 @@ _READ_ONLY: Final = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubvolumeInfo:
-    """``generation`` is that of the last change, ``origin_generation`` that of its making; None = no such subvolume."""
+    """``made_in`` is the generation in which it was made, ``changed_in`` that of the last change of a file in it.
+
+    ``parent`` and ``received`` are None where it was not made as a snapshot, or not received.
+    """
 
     tree_id: int
-    generation: int
-    origin_generation: int
+    made_in: int
+    changed_in: int
+    made_at_ns: int
     is_read_only: bool
     identity: uuid.UUID
     parent: uuid.UUID | None
@@ -43,12 +47,14 @@ def subvolume_info(fd: int) -> SubvolumeInfo:
     buffer = bytearray(_INFO_BYTES)
     fcntl.ioctl(fd, _GET_SUBVOL_INFO, buffer, True)
     (tree_id,) = struct.unpack_from("<Q", buffer, 0)
-    generation, flags = struct.unpack_from("<QQ", buffer, 280)
-    (origin_generation,) = struct.unpack_from("<Q", buffer, 352)
+    (flags,) = struct.unpack_from("<Q", buffer, 288)
+    changed_in, made_in = struct.unpack_from("<QQ", buffer, 344)
+    seconds, nanoseconds = struct.unpack_from("<QI", buffer, 392)
     return SubvolumeInfo(
         tree_id=tree_id,
-        generation=generation,
-        origin_generation=origin_generation,
+        made_in=made_in,
+        changed_in=changed_in,
+        made_at_ns=seconds * 1_000_000_000 + nanoseconds,
         is_read_only=bool(flags & _READ_ONLY),
         identity=uuid.UUID(bytes=bytes(buffer[296:312])),
         parent=_uuid(buffer[312:328]),
