@@ -95,6 +95,8 @@ class RestoreForm(forms.Form):
             field.choices = [("full", "Keep the full path of each file")]
             if folder != "/":
                 field.choices += [("flat", f"Leave out “{folder}”")]
+            else:
+                field.widget = forms.HiddenInput()
 
     def clean_target(self) -> str:
         target = str(self.cleaned_data["target"])

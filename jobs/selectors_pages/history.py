@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from jobs.models import Job, JobAttempt, JobEvent, JobException, JobPhase
+from jobs.models import Job, JobAttempt, JobEvent, JobException, JobPhase, Operation
 from jobs.rules import states
 from jobs.selectors import jobs_needing_attention
+from policies.models import FileServer, Media
 
 PAGE: Final = 50
 EVENTS_SHOWN: Final = 200
@@ -102,6 +103,20 @@ def story(job_id: int) -> JobStory:
         exceptions=list(exceptions),
         children=list(job.children.order_by("pk")),
     )
+
+
+def report_of_test(job: Job) -> dict[str, Any] | None:
+    """The report a test job made, as long as no later test of the same object replaced it."""
+    if job.operation != Operation.TEST or job.started_at is None or job.finished_at is None:
+        return None
+    given = job.parameters
+    owner: type[Media | FileServer] = Media if "media" in given else FileServer
+    tested = owner.objects.filter(pk=given.get("media") or given.get("file_server")).first()
+    if tested is None or tested.last_tested_at is None:
+        return None
+    is_its = job.started_at <= tested.last_tested_at <= job.finished_at
+    report: dict[str, Any] | None = tested.last_test
+    return report if is_its else None
 
 
 def _midnight(day: date) -> datetime:

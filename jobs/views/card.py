@@ -20,8 +20,10 @@ from . import charts, estimates
 
 EXPECTED: Final[dict[str, tuple[PhaseName, ...]]] = {
     Operation.SNAPSHOT: (PhaseName.PREPARE, PhaseName.SNAPSHOT, PhaseName.FINISH),
-    Operation.BACKUP_COPY: (PhaseName.PREPARE, PhaseName.SCAN, PhaseName.COPY, PhaseName.COMMIT, PhaseName.FINISH),
-    Operation.RESTORE: (PhaseName.PREPARE, PhaseName.RESTORE, PhaseName.METADATA, PhaseName.FINISH),
+    Operation.BACKUP_COPY: (PhaseName.PREPARE, PhaseName.COPY, PhaseName.COMMIT),
+    Operation.RESTORE: (PhaseName.PREPARE, PhaseName.RESTORE, PhaseName.FINISH),
+    Operation.TEST: (PhaseName.CHECK,),
+    Operation.DEMO: (PhaseName.PREPARE, PhaseName.SNAPSHOT, PhaseName.RESTORE, PhaseName.FINISH),
 }
 """Phases a job will go through, for the steps that have not begun."""
 
@@ -39,6 +41,9 @@ PHASE_WORDS: Final[dict[str, str]] = {
     PhaseName.PRUNE: "Prune",
     PhaseName.FINISH: "Finish",
 }
+
+WORKING: Final = (PhaseName.COPY, PhaseName.RESTORE)
+"""The phases that move bytes."""
 
 SILENT_AFTER: Final = timedelta(seconds=10)
 """A running job whose heartbeat is older is said to be silent; the sweep acts on it by itself."""
@@ -105,7 +110,7 @@ class JobCard:
     @property
     def remaining(self) -> estimates.Remaining | None:
         job = self.job
-        if not self.is_running or job.current_phase not in (PhaseName.COPY, PhaseName.RESTORE):
+        if not self.is_running or job.current_phase not in WORKING:
             return None
         return estimates.remaining(self.samples, done=job.bytes_done, total=job.bytes_total)
 
@@ -117,20 +122,45 @@ class JobCard:
     @property
     def read_rate(self) -> float | None:
         """Now, while it runs; over the whole attempt afterwards."""
-        return estimates.rate(self.samples, estimates.READ, seconds=self._window)
+        return self._rate(estimates.READ, self.job.bytes_read)
 
     @property
     def work_rate(self) -> float | None:
         """Logical bytes handled per second, read or taken over unchanged."""
-        return estimates.rate(self.samples, estimates.DONE, seconds=self._window)
+        return self._rate(estimates.DONE, self.job.bytes_done)
 
     @property
     def write_rate(self) -> float | None:
-        return estimates.rate(self.samples, estimates.STORED, seconds=self._window)
+        return self._rate(estimates.STORED, self.job.bytes_stored)
+
+    def _rate(self, column: int, total: int) -> float | None:
+        if self.is_running:
+            return estimates.rate(self.samples, column)
+        seconds = self._work_seconds
+        return total / seconds if seconds else None
 
     @property
-    def _window(self) -> float | None:
-        return estimates.RECENT_SECONDS if self.is_running else None
+    def _work_seconds(self) -> float:
+        """How long the phase that moves bytes took in the last attempt; 0 = it did not come so far."""
+        works = (step for step in self.steps if step.word in (PHASE_WORDS[name] for name in WORKING))
+        return sum(
+            (step.finished_at - step.started_at).total_seconds()
+            for step in works
+            if step.started_at and step.finished_at
+        )
+
+    @property
+    def verdict(self) -> str:
+        """Have all files been handled? One sentence when the job is over, '' before (and when it did not end well)."""
+        job = self.job
+        done = f"{job.files_done:,}".replace(",", "\u202f")
+        where = "in the copy" if job.operation == Operation.BACKUP_COPY else "restored"
+        if job.state == JobState.COMPLETED:
+            return f"All {done} files are {where}."
+        if job.state == JobState.COMPLETED_WITH_ERRORS and job.exceptions_count:
+            left = f"{job.exceptions_count:,}".replace(",", "\u202f")
+            return f"{done} files are {where}, {left} could not be handled."
+        return ""
 
     @property
     def spark(self) -> charts.Sparkline | None:
@@ -180,7 +210,7 @@ def _steps(job: Job, phases: Sequence[JobPhase]) -> list[Step]:
 
 
 def _files(job: Job) -> Figure:
-    note = "" if job.files_total is None or job.is_over else f"of {job.files_total:,}".replace(",", "\u202f")
+    note = "" if not job.files_total or job.is_over else f"of {job.files_total:,}".replace(",", "\u202f")
     return Figure(label="Files", value=job.files_done, kind="count", note=note)
 
 

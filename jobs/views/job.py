@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from jobs import services
 from jobs.models import Job
-from jobs.selectors_pages.history import JobStory, story
+from jobs.selectors_pages.history import JobStory, report_of_test, story
 from snapcopy_site.lib.roles import operator_required, viewer_required
 
 from .answers import control, launch
@@ -66,7 +66,7 @@ def _context(told: JobStory) -> dict[str, Any]:
         "story": told,
         "card": JobCard(told.job, told.phases),
         "commands": _commands(told.job),
-        "report": told.job.result if told.job.operation == Job.Operation.TEST else None,
+        "report": report_of_test(told.job),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import groupby
 from typing import Any
 
@@ -52,7 +53,7 @@ def restore_subclient(request: HttpRequest, server: str, name: str) -> HttpRespo
 def browse(request: HttpRequest, pk: int) -> HttpResponse:
     """One folder of one backup copy. File names are data, so it needs an operator."""
     point = point_or_404(pk)
-    path = path_of_query(request)
+    path = path_of_query(request) if "path" in request.GET else _first_folder(point)
     text = request.GET.get("name", "").strip()
     context: dict[str, Any] = {
         "point": point,
@@ -141,6 +142,12 @@ def point_or_404(pk: int) -> BackupCopy:
         return restore_point(pk)
     except BackupCopy.DoesNotExist:
         raise Http404("There is no backup copy with this number on media.") from None
+
+
+def _first_folder(point: BackupCopy) -> bytes:
+    """Where a person begins: the content path, or the folder all of them lie in."""
+    paths = [os.fsencode(path) for path in point.snapshot.content]
+    return (paths[0] if len(paths) == 1 else common_folder(paths)) if paths else b"/"
 
 
 def _points_by_day(point: BackupCopy) -> list[tuple[Any, list[BackupCopy]]]:

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from jobs import services
 from jobs.models import Job, Operation
+from jobs.selectors_pages.history import report_of_test
 from jobs.services import JobRefusal
 from policies.models import FileServer, Media
 from snapcopy_site.lib.roles import operator_required, viewer_required
@@ -36,7 +37,7 @@ def test_file_server(request: HttpRequest, pk: int) -> HttpResponse:
 def test_live(request: HttpRequest, pk: int) -> HttpResponse:
     """The report of one test job; polls until the job is over."""
     job = get_object_or_404(Job, pk=pk, operation=Operation.TEST)
-    return render(request, "jobs/_test_live.html", {"job": job, "report": job.result})
+    return render(request, "jobs/_test_live.html", {"job": job, "report": report_of_test(job)})
 
 
 def _test(request: HttpRequest, order: Callable[[], Job]) -> HttpResponse:

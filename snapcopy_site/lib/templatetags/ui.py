@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from django import template
 from django.contrib.auth.models import AbstractBaseUser
-from django.template import Context
+from django.template import Context, TemplateDoesNotExist, TemplateSyntaxError
+from django.template.loader import get_template
 from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
@@ -60,6 +62,17 @@ def state_icon(state: object) -> SafeString:
 def can(user: object, role: str) -> bool:
     """Whether to show what needs a role: ``{% if request.user|can:"operator" %}``; the view checks it again."""
     return isinstance(user, AbstractBaseUser) and has_role(user, Role(role))
+
+
+@register.filter
+@cache
+def has_error_page(code: str) -> bool:
+    """Whether the documentation has a page for a stable error code."""
+    try:
+        get_template(f"docs/errors/{code}.md")
+    except (TemplateDoesNotExist, TemplateSyntaxError):
+        return False
+    return bool(code)
 
 
 @register.filter
