@@ -1,4 +1,4 @@
-"""What the site itself remembers: links that sign a person in once."""
+"""What the site itself remembers: links that sign a person in once, and passwords that were wrong."""
 
 from __future__ import annotations
 
@@ -20,3 +20,17 @@ class SignInLink(models.Model):
 
     def __str__(self) -> str:
         return f"sign-in link of {self.user}"
+
+
+class WrongPassword(models.Model):
+    """One wrong password: for which name (as typed, hashed: people type passwords there), from which address."""
+
+    at = models.DateTimeField(auto_now_add=True)
+    name_hash = models.BinaryField(max_length=32)
+    address = models.GenericIPAddressField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["name_hash", "at"], name="site_wrong_name_at")]
+
+    def __str__(self) -> str:
+        return f"wrong password from {self.address} at {self.at:%Y-%m-%d %H:%M}"

@@ -21,6 +21,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from django.views.generic.edit import FormView
 
 from snapcopy_site import documentation, sign_in
+from snapcopy_site.guessing import GuardedAuthenticationForm
 from snapcopy_site.lib.roles import viewer_required
 
 
@@ -28,6 +29,7 @@ class SignIn(LoginView):
     """Name and password. Template: registration/login.html with ``form`` and ``next``."""
 
     redirect_authenticated_user = True
+    authentication_form = GuardedAuthenticationForm
 
 
 class SignOut(LogoutView):
