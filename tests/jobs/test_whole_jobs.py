@@ -75,6 +75,8 @@ def test_an_inline_policy_copies_within_the_snapshot_job(farm: Farm, transaction
         picture()
     )
     assert [phase.name for phase in snapped.phases.all()] == ["prepare", "snapshot", "finish", "copy"]
+    assert child.finished_at
+    assert snapped.finished_at
     assert child.finished_at <= snapped.finished_at
 
 
@@ -125,8 +127,10 @@ def test_a_test_reports_on_the_medium(farm: Farm, subclient: Subclient) -> None:
     job = wait(launch_test(media=media))
     assert job.state == JobState.COMPLETED, picture()
     media.refresh_from_db()
+    assert media.last_test
     assert media.last_test["ok"]
     assert media.free_bytes
     wait(launch_test(file_server=subclient.file_server))
     subclient.file_server.refresh_from_db()
+    assert subclient.file_server.last_test
     assert subclient.file_server.last_test["ok"]
