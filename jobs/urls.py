@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from jobs.views import history, job, overview, protect, restore, testing, theme
+from jobs.views import download, history, job, overview, protect, restore, testing, theme
 
 _subclient = "protect/<str:server>/<str:name>/"
 
@@ -29,6 +29,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("restore/", restore.restore, name="restore"),
     path("restore/<int:pk>/", restore.browse, name="browse"),
     path("restore/<int:pk>/basket/", restore.change_basket, name="change-basket"),
+    path("restore/<int:pk>/download/", download.download, name="download"),
+    path("restore/<int:pk>/file/", download.download_file, name="download-file"),
     path("restore/<int:pk>/start/", restore.start_restore, name="restore-start"),
     path("restore/from/<str:server>/<str:name>/", restore.restore_subclient, name="restore-subclient"),
     path("test/media/<int:pk>/", testing.test_media, name="test-media"),

@@ -35,6 +35,8 @@ class Row:
     kind: str
     folder_query: str
     """Where a click leads, '' for anything but a folder."""
+    file_query: str
+    """Where the file is downloaded, '' for anything but a regular file."""
     link_target: str
     size: int | None
     modified_at: datetime | None
@@ -78,6 +80,7 @@ def _row(folder: bytes, entry: Entry) -> Row:
         icon=icon,
         kind=kind,
         folder_query=query_of_path(path) if entry.is_directory else "",
+        file_query=query_of_path(path) if entry.kind is NodeKind.FILE else "",
         link_target=display(entry.link_target) if entry.kind is NodeKind.SYMLINK else "",
         size=entry.size if entry.kind is NodeKind.FILE else None,
         modified_at=_moment(entry.mtime_ns),
