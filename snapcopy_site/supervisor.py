@@ -33,6 +33,8 @@ NODE_STOP_SECONDS: Final = 45.0
 """A running job writes a checkpoint and closes its files first (it has 30 s)."""
 LOCK_WAIT_SECONDS: Final = 60.0
 WEB_START_SECONDS: Final = 60.0
+REFUSED: Final = 4
+"""Exit code of a command that started nothing and said why (/docs/scripts/)."""
 
 
 class CannotStart(RuntimeError):
@@ -60,6 +62,7 @@ class Supervisor:
         self.stop_requests = 0
         self.services: list[Service] = []
         self._lock = -1
+        self._demo: subprocess.Popen[bytes] | None = None
         self._wake, self._woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def run(self, listener: Listener, *, demo: bool) -> None:
@@ -70,6 +73,7 @@ class Supervisor:
             self._start(listener, demo=demo)
             while not self._must_stop():
                 self._pause(0.25)
+                self._look_after_demo()
                 for service in self.services:
                     happened = None if self._must_stop() else service.look()
                     if happened:
@@ -157,9 +161,22 @@ class Supervisor:
             self._pause(0.05)
 
     def _add_demo(self) -> None:
-        log = self.home.logs / "demo.log"
         _say("Building sample data; it appears in the browser as it grows.")
-        self._demo = children.start(children.python("-m", "snapcopy_site", "demo"), log=log, folder=CODE_FOLDER)
+        command = children.python("-m", "snapcopy_site", "demo")
+        self._demo = children.start(command, log=self.home.logs / "demo.log", folder=CODE_FOLDER)
+
+    def _look_after_demo(self) -> None:
+        """Say once how building the sample data ended; it runs once and is not started again."""
+        if self._demo is None or self._demo.poll() is None:
+            return
+        log = self.home.logs / "demo.log"
+        if self._demo.returncode == 0:
+            _say("The sample data is ready.")
+        elif self._demo.returncode == REFUSED:
+            _say(embedded.tail(log, lines=1).removeprefix("CommandError: "))
+        else:
+            _say(f"The sample data was not completed. Its log: {log}")
+        self._demo = None
 
     def _stop(self) -> None:
         """Stop in reverse: first what uses the servers, all at once, then the servers."""
@@ -168,6 +185,8 @@ class Supervisor:
             return
         _say("Stopping; a running job writes its checkpoint first. Press Ctrl-C again to stop at once.")
         asked = self.stop_requests
+        if self._demo is not None:
+            children.stop(self._demo, stop_signal=signal.SIGTERM, timeout_seconds=5)
         self._stop_together([s for s in self.services if s.name not in servers], asked)
         for service in reversed([s for s in self.services if s.name in servers]):
             self._stop_together([service], max(asked, self.stop_requests))
