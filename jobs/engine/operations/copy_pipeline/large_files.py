@@ -97,6 +97,7 @@ class LargeFiles:
 
         Raises OSError when reading fails (the file is then given up) and what the threads met.
         """
+        self._store.ready()
         if self._pool is None:
             self._start()
         file = _OpenFile(wanted, attributes, path)

@@ -24,6 +24,9 @@ import numpy as np
 import orjson
 
 from ...ids import BlobId, FileId
+from ...media.base import Media
+from ...repository.layout import FileKind
+from ...repository.stored import list_ids
 
 RECORD_BYTES: Final = 64
 KEY_BYTES: Final = 16
@@ -148,13 +151,25 @@ def state_path(directory: Path, source: str, snapshot_file: FileId) -> Path:
     return directory / "trees" / f"{source}-{snapshot_file[:16]}.state"
 
 
+def newest_state(directory: Path, source: str, media: Media) -> Path | None:
+    """The newest state of a source whose snapshot file is on the medium. No key is needed to look."""
+    present = {file_id[:16] for file_id, _ in list_ids(media, FileKind.SNAPSHOT)}
+    found = [path for path in _states(directory, source) if path.stem.rpartition("-")[2] in present]
+    return found[0] if found else None
+
+
 def drop_old_states(directory: Path, source: str) -> None:
     """Keep the newest few states of a source: one for each repository it is copied to."""
+    for path in _states(directory, source)[_STATES_KEPT:]:
+        path.unlink(missing_ok=True)
+
+
+def _states(directory: Path, source: str) -> list[Path]:
+    """The states of a source, newest first."""
     found = []
-    for path in (directory / "trees").glob(f"{source}-*"):
+    for path in (directory / "trees").glob(f"{source}-*.state"):
         try:
             found.append((path.stat().st_mtime_ns, path))
         except OSError:
             continue
-    for _, path in sorted(found, reverse=True)[_STATES_KEPT:]:
-        path.unlink(missing_ok=True)
+    return [path for _, path in sorted(found, reverse=True)]

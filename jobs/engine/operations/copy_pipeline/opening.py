@@ -25,7 +25,7 @@ from ...repository.layout import BlobKind
 from ...repository.lock import RepositoryLock, survive_liveness_probe
 from ...repository.reader import BlobReader
 from ...repository.repository import Repository
-from ...repository.snapshot_file import SnapshotFile, read_snapshot_file
+from ...repository.snapshot_file import LATEST, SnapshotFile, find_snapshot_file, read_snapshot_file
 from ...repository.tree import node_subtree
 from .context import RootContext
 from .local_state import LocalState, path_key
@@ -125,10 +125,12 @@ class Opening:
 
     def _find_parent(self, repository: Repository, reader: BlobReader) -> tuple[Parent | None, str]:
         wanted = self._plan.parent
-        if wanted is None:
+        if wanted is None and not self._plan.find_parent:
             return None, ""
         try:
-            file = read_snapshot_file(repository, wanted)
+            file = self._latest(repository) if wanted is None else read_snapshot_file(repository, wanted)
+            if file is None:
+                return None, ""
             nodes: dict[bytes, str] = {}
             trees = tuple([_tree_at(reader, file.tree, root.stored_as, nodes) for root in self._roots])
         except NotInCopy:
@@ -137,10 +139,17 @@ class Opening:
             return None, f"The copy to compare with is damaged, so everything is read. {error}"
         return Parent(file=file, trees=trees, nodes=nodes), ""
 
+    def _latest(self, repository: Repository) -> SnapshotFile | None:
+        paths = tuple(os.fsencode(root.stored_as or "/") for root in self._roots)
+        try:
+            return find_snapshot_file(repository, LATEST, hostname=self._plan.hostname, paths=paths)
+        except NotInCopy:
+            return None
+
     def _state_fits(self, index: Index, parent: Parent) -> bool:
         """Whether the local state speaks of exactly these trees, and the repository still holds all of them."""
         state = self._state
-        if state is None:
+        if state is None or state.head.parent != parent.file.id:
             return False
         if not index.files.issuperset(FileId(name) for name in state.head.index_files):
             return False

@@ -25,6 +25,9 @@ _WRITERS: Final = 2
 class BlobStore(Protocol):
     """Stores and loads blobs for one worker. ``claim`` and ``store`` are as in :class:`AppendSession`."""
 
+    def ready(self) -> None:
+        """Wait until it is open. Before it is used by any thread but the worker's main one."""
+
     def claim(self, kind: BlobKind, ids: Sequence[BlobId]) -> set[BlobId]: ...
     def store(self, kind: BlobKind, blob: BlobId, plain: Buffer) -> int: ...
     def save_tree(self, tree: bytes) -> BlobId: ...
@@ -72,6 +75,9 @@ class SessionStore:
         self.close = self._session.close
         self.abort = self._session.abort
 
+    def ready(self) -> None:
+        return None
+
     @property
     def counts(self) -> StoredCounts:
         return self._session.counts
@@ -84,7 +90,10 @@ class SessionStore:
 
 
 class AwaitedStore:
-    """A blob store that opens with its first use: until then a walk may go on with what the local state knows."""
+    """A blob store that opens with its first use: until then a walk may go on with what the local state knows.
+
+    It is opened by the main thread only; other threads may use it once it is :meth:`ready`.
+    """
 
     def __init__(self, open_store: Callable[[], SessionStore]) -> None:
         self._open = open_store
@@ -98,6 +107,9 @@ class AwaitedStore:
         if self._store is None:
             self._store = self._open()
         return self._store
+
+    def ready(self) -> None:
+        self._opened()
 
     def claim(self, kind: BlobKind, ids: Sequence[BlobId]) -> set[BlobId]:
         return self._opened().claim(kind, ids)
