@@ -1,18 +1,17 @@
 """The console script ``snapcopy``; ``manage.py`` is the same program.
 
-``up`` starts before Django, because it starts what Django needs. Everything else is a management command.
+``up`` starts before Django, because it starts what Django needs; ``repo`` needs no Django at all and is quick to start
+without it. Everything else is a management command.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-from django.core.management import execute_from_command_line
-
-from snapcopy_site import supervisor
 from snapcopy_site.lib import env
 
 USAGE: Final = """\
@@ -26,13 +25,15 @@ SnapCopy: snapshots of file servers, and backup copies of them on any media
   snapcopy copy FILESERVER/SUBCLIENT [--wait]          make the backup copy
   snapcopy restore FILESERVER/SUBCLIENT --to FOLDER    restore paths of a copy
   snapcopy jobs [NUMBER]                               list jobs, show, kill, suspend, resume one
+  snapcopy repo COMMAND REPO ...                       work on a repository, without database and queue
   snapcopy rotate-key                                  encrypt all secrets with a new key
 
   --home FOLDER      the installation to work on (SNAPCOPY_HOME)
   snapcopy COMMAND --help tells more; `snapcopy commands` lists Django's commands too.
 """
 
-WITHOUT_DJANGO: Final[dict[str, Callable[[Sequence[str]], int]]] = {"up": supervisor.main}
+WITHOUT_DJANGO: Final = {"up": "snapcopy_site.supervisor", "repo": "jobs.engine.command.main"}
+"""Modules with a ``main(words) -> exit code``; only the one that is asked for is imported."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,13 +49,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(USAGE, end="")
         return 0
     if words[0] in WITHOUT_DJANGO:
-        return WITHOUT_DJANGO[words[0]](words[1:])
+        return int(import_module(WITHOUT_DJANGO[words[0]]).main(words[1:]))
     if words[0] == "commands":
         words = ["help"]
     if not words[0].startswith("-"):
         words[0] = words[0].replace("-", "_")
     try:
-        execute_from_command_line(["snapcopy", *words])
+        import_module("django.core.management").execute_from_command_line(["snapcopy", *words])
     except env.InvalidEnvironment as error:
         print(error, file=sys.stderr)
         return 2

@@ -86,7 +86,8 @@ class CopyPlan:
 
     ``taken_at_ns`` is the time of the storage's snapshot, never later than it was taken: it becomes the snapshot file's
     time, and files changed at that very moment are not taken for unchanged by the next copy.
-    ``parent`` is the snapshot file to compare with; None = full. ``tags`` must hold no secret.
+    ``parent`` is the snapshot file to compare with; None = full, or with ``find_parent`` the latest of the same host
+    and paths. ``tags`` must hold no secret.
     """
 
     roots: tuple[SourceRoot, ...]
@@ -94,6 +95,7 @@ class CopyPlan:
     username: str
     taken_at_ns: int
     parent: FileId | None = None
+    find_parent: bool = False
     tags: tuple[str, ...] = ()
     settings: CopySettings = field(default_factory=CopySettings)
 

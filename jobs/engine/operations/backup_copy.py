@@ -24,6 +24,7 @@ from .copy_pipeline.local_state import (
     LocalState,
     StateHead,
     drop_old_states,
+    newest_state,
     open_state,
     path_key,
     source_key,
@@ -62,7 +63,7 @@ def run(  # noqa: PLR0917 - the signature every operation shares
     control.check()
     started_ns = clock.now_ns()
     roots = resolve_roots(plan.roots)
-    state = _local_state(plan, roots)
+    state = _local_state(plan, roots, media)
     while True:
         attempt = _Attempt(plan, roots, state, sink=sink, control=control, clock=clock)
         try:
@@ -76,13 +77,18 @@ def _source(plan: CopyPlan, roots: tuple[RootContext, ...]) -> str:
     return source_key(hostname=plan.hostname, trust=plan.settings.trust, roots=names)
 
 
-def _local_state(plan: CopyPlan, roots: tuple[RootContext, ...]) -> LocalState | None:
+def _local_state(plan: CopyPlan, roots: tuple[RootContext, ...], media: Media) -> LocalState | None:
+    """The state as of the parent, or where that is still to be found, the newest one of this repository.
+
+    Which parent it really is shows when the repository is open (:class:`_StateUnfit`).
+    """
     directory = plan.settings.state_directory
-    if directory is None or plan.parent is None:
+    if directory is None or (plan.parent is None and not plan.find_parent):
         return None
     source = _source(plan, roots)
-    state = open_state(state_path(directory, source, plan.parent))
-    if state is None or state.head.parent != plan.parent or state.head.source != source:
+    path = state_path(directory, source, plan.parent) if plan.parent else newest_state(directory, source, media)
+    state = open_state(path) if path is not None else None
+    if state is None or state.head.source != source or (plan.parent and state.head.parent != plan.parent):
         return None
     return state
 
@@ -126,7 +132,7 @@ class _Attempt:
 
     def _copy(self, started_ns: int) -> CopyResult:
         store = AwaitedStore(self._open_store)
-        if self._state is None and self._plan.parent is not None:
+        if self._state is None and (self._plan.parent is not None or self._plan.find_parent):
             self._wait_open()
         context = self._context()
         coordinator = Coordinator(
@@ -323,8 +329,8 @@ class _Attempt:
         )
         try:
             write_state(state_path(directory, source, snapshot_file_id), head, records)
-            if plan.parent is not None:
-                state_path(directory, source, plan.parent).unlink(missing_ok=True)
+            if opened.parent is not None and opened.parent.file.id is not None:
+                state_path(directory, source, opened.parent.file.id).unlink(missing_ok=True)
             drop_old_states(directory, source)
         except OSError as error:
             sentence = f"The local state could not be written ({error.strerror}); the next copy takes longer."
