@@ -10,7 +10,6 @@ import pytest
 import redis
 from django.db import connection, transaction
 
-from jobs import queues
 from jobs.engine.plan import Secret
 from jobs.models import BackupCopy, CopyState, Job, JobState, Operation
 from jobs.services import (
@@ -75,7 +74,7 @@ def test_redis_away_is_no_reason_to_refuse(
     subclient: Subclient, node: AccessNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(queues.django_rq, "get_queue", _no_redis)
+        patch.setattr(django_rq, "get_queue", _no_redis)
         job = launch_snapshot(subclient)
     job.refresh_from_db()
     assert (job.state, job.enqueued_at) == (JobState.QUEUED, None)
@@ -128,10 +127,10 @@ def test_a_policy_without_a_backup_copy_says_what_to_add(subclient: Subclient, n
 def test_b11_a_second_request_attaches_to_the_running_one(subclient: Subclient, node: AccessNode) -> None:
     first, second = make_snapshot(subclient), make_snapshot(subclient, n=1)
     job = launch_backup_copy(subclient, snapshot=first)
-    assert job.parameters["goes_on"] is False
+    assert not job.parameters["goes_on"]
     assert launch_backup_copy(subclient, snapshot=second) == job
     job.refresh_from_db()
-    assert job.parameters["goes_on"] is True
+    assert job.parameters["goes_on"]
     assert Job.objects.filter(operation="backup_copy").count() == 1
 
 
