@@ -17,7 +17,7 @@ from ...repository.tree import Node
 from .directories import Directories
 from .items import Parts
 from .metadata import Warnings
-from .temporary import TemporaryNames
+from .temporary import TemporaryNames, unlink_quietly
 
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EACCES})
 _PART: Final = b".part"
@@ -39,7 +39,7 @@ class Claim(StrEnum):
 def link_key(node: Node) -> bytes:
     """What all hard links of one file share. Content and time are in it, since other writers' inodes may repeat."""
     digest = sha256(b"".join(node.content))
-    digest.update(b"%d %d" % (node.size, node.mtime_ns))
+    digest.update(b"%d %d %s %s" % (node.size, node.mtime_ns, node.kind.value.encode(), node.link_target))
     return b"%d-%d-%s" % (node.device_id, node.inode, digest.hexdigest()[:24].encode())
 
 
@@ -79,6 +79,23 @@ class HardLinks:
             return Claim.BUSY
         return Claim.OURS
 
+    def publish(self, home: Parts, key: bytes, parts: Parts, temporary: bytes, *, path: bytes) -> None:
+        """An entry without content was made as ``temporary``: it becomes the one file of all its links, or a link.
+
+        The name stays for the caller to rename. Raises OSError.
+        """
+        if not self._has_links(home, path):
+            return
+        home_fd, fd = self._home_fd(home), self._directories.fd(parts)
+        try:
+            os.link(temporary, key, src_dir_fd=fd, dst_dir_fd=home_fd, follow_symlinks=False)
+        except FileExistsError:
+            os.unlink(temporary, dir_fd=fd)
+            os.link(key, temporary, src_dir_fd=home_fd, dst_dir_fd=fd, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in {errno.EMLINK, errno.EXDEV}:
+                raise
+
     def complete(self, home: Parts, key: bytes, parts: Parts, name: bytes) -> None:
         """The claimed file is whole: publish it for the other links, and as ``name``. Raises OSError."""
         home_fd = self._home_fd(home)
@@ -97,7 +114,13 @@ class HardLinks:
         if not self._has_links(home, path):
             return
         try:
-            os.link(name, key, src_dir_fd=self._directories.fd(parts), dst_dir_fd=self._home_fd(home))
+            os.link(
+                name,
+                key,
+                src_dir_fd=self._directories.fd(parts),
+                dst_dir_fd=self._home_fd(home),
+                follow_symlinks=False,
+            )
         except FileExistsError:
             self._link(home, key, parts, name)
         except OSError as error:
@@ -140,23 +163,16 @@ class HardLinks:
         """Make ``name`` a link, in the place of what may be there. False if the file is not complete yet."""
         home_fd, fd = self._home_fd(home), self._directories.fd(parts)
         try:
-            os.link(key, name, src_dir_fd=home_fd, dst_dir_fd=fd)
+            os.link(key, name, src_dir_fd=home_fd, dst_dir_fd=fd, follow_symlinks=False)
         except FileNotFoundError:
             return False
         except FileExistsError:
             temporary = self._names.next()
-            os.link(key, temporary, src_dir_fd=home_fd, dst_dir_fd=fd)
+            os.link(key, temporary, src_dir_fd=home_fd, dst_dir_fd=fd, follow_symlinks=False)
             os.rename(temporary, name, src_dir_fd=fd, dst_dir_fd=fd)
-            _unlink_quietly(temporary, fd)
+            unlink_quietly(temporary, fd)
         return True
 
     def _retire(self, home: Parts, key: bytes) -> None:
         """A file has as many links as it can have: the next ones share another one."""
-        _unlink_quietly(key, self._home_fd(home))
-
-
-def _unlink_quietly(name: bytes, directory_fd: int) -> None:
-    try:
-        os.unlink(name, dir_fd=directory_fd)
-    except FileNotFoundError:
-        return
+        unlink_quietly(key, self._home_fd(home))

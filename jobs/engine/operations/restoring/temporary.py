@@ -65,3 +65,11 @@ def remove_links(directory_fd: int, name: bytes) -> None:
     finally:
         os.close(fd)
     os.rmdir(name, dir_fd=directory_fd)
+
+
+def unlink_quietly(name: bytes, directory_fd: int) -> None:
+    """Remove an entry if it is there. Raises OSError for anything else."""
+    try:
+        os.unlink(name, dir_fd=directory_fd)
+    except FileNotFoundError:
+        return

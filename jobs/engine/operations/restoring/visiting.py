@@ -13,9 +13,10 @@ from .context import Context
 from .decision import FORMATS, Decision, replaces_non_directory
 from .directories import hands_down, is_in_progress, lstat
 from .files import Files
+from .hard_links import link_key
 from .items import EntriesItem, Folder, FolderItem, Parent, Place
 from .selection import Selection
-from .temporary import sweep
+from .temporary import sweep, unlink_quietly
 
 SLICE_ENTRIES: Final = 512
 """A directory with more than twice as many entries is shared out between workers."""
@@ -145,7 +146,7 @@ class Visitor:
                 context.tally.files_unmodified += 1
                 context.tally.files_done += 1
             else:
-                self._make_special(directory_fd, node, path)
+                self._make_special(place, directory_fd, node, path)
                 context.tally.files_done += 1
                 if existing is None:
                     context.tally.files_new += 1
@@ -154,7 +155,7 @@ class Visitor:
         except OSError as error:
             context.fail_from(path, error)
 
-    def _make_special(self, directory_fd: int, node: Node, path: bytes) -> None:
+    def _make_special(self, place: Place, directory_fd: int, node: Node, path: bytes) -> None:
         temporary = self._context.names.next()
         if node.kind is NodeKind.SYMLINK:
             os.symlink(node.link_target, temporary, dir_fd=directory_fd)
@@ -163,9 +164,13 @@ class Visitor:
             os.mknod(temporary, FORMATS[node.kind] | 0o600, device, dir_fd=directory_fd)
         try:
             self._context.metadata.set_on_entry(directory_fd, temporary, node, path)
+            if node.links > 1:
+                self._context.links.publish(place.home, link_key(node), place.parts, temporary, path=path)
+                directory_fd = self._context.directories.fd(place.parts)
             os.rename(temporary, node.name, src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
+            unlink_quietly(temporary, directory_fd)
         except OSError:
-            os.unlink(temporary, dir_fd=directory_fd)
+            unlink_quietly(temporary, directory_fd)
             raise
 
     def complete(self, folder: Folder) -> None:
