@@ -67,7 +67,7 @@ class Table:
             at[pending] += 1
         return rows
 
-    def ids(self, rows: slice | npt.NDArray[np.intp] | Flags) -> Ids:
+    def ids(self, rows: slice | npt.NDArray[np.integer] | Flags) -> Ids:
         """Ids of some rows, as words."""
         return np.column_stack((self.head[rows], self.rest[rows]))
 

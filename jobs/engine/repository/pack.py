@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -77,10 +77,24 @@ class FullPack:
         parts = []
         offset = 0
         for blob, length, raw in self.entries:
-            text = f'{{"id":"{blob.hex()}","type":"{word}","offset":{offset},"length":{length}'
-            parts.append(f'{text},"uncompressed_length":{raw}}}' if raw else text + "}")
+            parts.append(_blob_entry(blob, word, offset, length, raw))
             offset += length
-        return f'{{"id":"{pack_id.hex()}","blobs":[{",".join(parts)}]}}'
+        return _pack_entry(pack_id, parts)
+
+
+def index_entry(pack_id: bytes, blobs: Iterable[PackedBlob]) -> str:
+    """A pack's object for an index file, of blobs read from its header."""
+    parts = [_blob_entry(blob.id, blob.kind.word, blob.offset, blob.length, blob.raw_length) for blob in blobs]
+    return _pack_entry(pack_id, parts)
+
+
+def _blob_entry(blob: BlobId, word: str, offset: int, length: int, raw_length: int) -> str:
+    text = f'{{"id":"{blob.hex()}","type":"{word}","offset":{offset},"length":{length}'
+    return f'{text},"uncompressed_length":{raw_length}}}' if raw_length else text + "}"
+
+
+def _pack_entry(pack_id: bytes, parts: list[str]) -> str:
+    return f'{{"id":"{pack_id.hex()}","blobs":[{",".join(parts)}]}}'
 
 
 class Packer:
@@ -153,21 +167,36 @@ def header_bytes(plain_blobs: int, compressed_blobs: int) -> int:
 def read_pack_header(repository: Repository, pack_id: bytes, pack_bytes: int) -> list[PackedBlob]:
     """The blobs of a pack of ``pack_bytes``, from its end. Raises RepositoryDamaged naming the pack."""
     name = pack_name(pack_id)
-    if pack_bytes < _LENGTH.size + SEAL_BYTES:
-        raise damaged(name, "it is too short to be a pack")
     tail_bytes = min(pack_bytes, _EAGER_TAIL_BYTES)
     tail = read_part(repository.media, name, offset=pack_bytes - tail_bytes, length=tail_bytes)
-    (length,) = _LENGTH.unpack(tail[-_LENGTH.size :])
-    end = length + _LENGTH.size
-    if not SEAL_BYTES <= length <= min(_MAX_HEADER_BYTES, pack_bytes - _LENGTH.size):
-        raise damaged(name, "the length of its header is impossible")
+    end = _end_bytes(tail, pack_bytes, name)
     if end > tail_bytes:
         tail = read_part(repository.media, name, offset=pack_bytes - end, length=end)
+    return _open_header(memoryview(tail)[-end:], repository.sealer(), name=name, blob_bytes=pack_bytes - end)
+
+
+def read_whole_pack_header(pack: bytes, sealer: Sealer, *, name: str) -> list[PackedBlob]:
+    """As :func:`read_pack_header`, of a pack that was read whole."""
+    end = _end_bytes(pack, len(pack), name)
+    return _open_header(memoryview(pack)[-end:], sealer, name=name, blob_bytes=len(pack) - end)
+
+
+def _end_bytes(tail: bytes, pack_bytes: int, name: str) -> int:
+    """Bytes of the sealed header and its length, which ``tail`` ends with."""
+    if pack_bytes < _LENGTH.size + SEAL_BYTES:
+        raise damaged(name, "it is too short to be a pack")
+    (length,) = _LENGTH.unpack(tail[-_LENGTH.size :])
+    if not SEAL_BYTES <= length <= min(_MAX_HEADER_BYTES, pack_bytes - _LENGTH.size):
+        raise damaged(name, "the length of its header is impossible")
+    return int(length) + _LENGTH.size
+
+
+def _open_header(end: memoryview, sealer: Sealer, *, name: str, blob_bytes: int) -> list[PackedBlob]:
     try:
-        header = repository.sealer().open(memoryview(tail)[-end : -_LENGTH.size])
+        header = sealer.open(end[: -_LENGTH.size])
     except BrokenSealError as error:
         raise damaged(name, f"its header: {error}") from error
-    return parse_pack_header(header, name=name, blob_bytes=pack_bytes - end)
+    return parse_pack_header(header, name=name, blob_bytes=blob_bytes)
 
 
 def parse_pack_header(header: bytes, *, name: str, blob_bytes: int) -> list[PackedBlob]:

@@ -144,6 +144,20 @@ def node_content(node: str) -> list[BlobId]:
     return [BlobId(bytes.fromhex(part[1:-1])) for part in match[1].split(",")]
 
 
+def tree_references(raw: bytes, *, name: str = "tree") -> tuple[list[BlobId], list[BlobId]]:
+    """(data blobs of its files, subtrees of its directories) of a tree, quicker than parsing it whole.
+
+    Raises RepositoryDamaged naming ``name``.
+    """
+    try:
+        nodes = _load_nodes(raw, name)
+        content = [blob_id(blob) for node in nodes for blob in node.get("content") or ()]
+        subtrees = [blob_id(node["subtree"]) for node in nodes if node["type"] == "dir"]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise damaged(name, f"a tree in it holds a malformed node ({error})") from error
+    return content, subtrees
+
+
 def parse_tree(raw: bytes, *, name: str = "tree") -> list[Node]:
     """Every node of a tree, checked. Raises RepositoryDamaged naming ``name`` (the pack, or the tree)."""
     nodes = _load_nodes(raw, name)
