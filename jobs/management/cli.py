@@ -14,12 +14,16 @@ from enum import IntEnum
 from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import Error as DatabaseError
+from django.db import connection
 
 from jobs.models import How, Initiator, Job, JobState
 from jobs.services import JobRefusal
 from policies.models import Copy, Subclient
 
 POLL_SECONDS: Final = 0.25
+PATIENCE_SECONDS: Final = 60.0
+"""How long ``--wait`` bears a database that does not answer; the job does not depend on it."""
 
 
 class ExitCode(IntEnum):
@@ -89,14 +93,23 @@ class JobCommand(BaseCommand):
 
 
 def follow(job: Job) -> Iterator[Job]:
-    """Yield the job when it is over, then the jobs that went on after it."""
+    """Yield the job when it is over, then the jobs that went on after it. A database that is away is waited for."""
+    patience_ends = time.monotonic() + PATIENCE_SECONDS
     while True:
-        job.refresh_from_db()
+        try:
+            job.refresh_from_db()
+            following = Job.objects.filter(pk=job.result.get("next_job")).first() if job.is_over else None
+        except DatabaseError:
+            if time.monotonic() > patience_ends:
+                raise
+            connection.close()
+            time.sleep(POLL_SECONDS)
+            continue
+        patience_ends = time.monotonic() + PATIENCE_SECONDS
         if not job.is_over:
             time.sleep(POLL_SECONDS)
             continue
         yield job
-        following = Job.objects.filter(pk=job.result.get("next_job")).first()
         if following is None:
             return
         job = following

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import secrets
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from jobs.engine.errors import Killed as EngineKilled
 from jobs.engine.events import Level, PhaseName
 from jobs.engine.plan import Overwrite
 from jobs.engine.plan import Secret as PlainSecret
@@ -18,7 +20,7 @@ from jobs.models import BackupCopy, Job, JobState, Snapshot
 from jobs.rules import states
 from jobs.runner import demo_tree
 from jobs.runner.task import Task
-from jobs.services import CannotControl, kill_job, launch_backup_copy, launch_restore, launch_snapshot
+from jobs.services import CannotControl, CannotLaunch, kill_job, launch_backup_copy, launch_restore, launch_snapshot
 from jobs.services.outcomes import Done, Failed, Outcome
 from policies import services as configuration
 from policies.models import AccessNode, FileServer, Media, StoragePolicy, Subclient
@@ -100,15 +102,29 @@ def _configure(task: Task, folder: Path, node: AccessNode) -> Subclient:
 
 
 def _snap_and_copy(task: Task, subclient: Subclient, ends: JobState) -> Snapshot:
-    snapped = _wait(task, launch_snapshot(subclient, **_who(task)))
+    snapped = _wait(task, _launch(task, subclient))
     if snapped.state not in (JobState.COMPLETED, ends) or snapped.snapshot is None:
         raise _WentWrong(f"Job {snapped.pk}, a snapshot, is {snapped.get_state_display().lower()}.")
     _copy(task, subclient, ends)
     return snapped.snapshot
 
 
+def _launch(task: Task, subclient: Subclient) -> Job:
+    """A snapshot; one that an interrupted attempt of the sample data left running is waited for first."""
+    try:
+        return launch_snapshot(subclient, **_who(task))
+    except CannotLaunch as refusal:
+        if refusal.job is None:
+            raise
+        _wait(task, refusal.job)
+        return launch_snapshot(subclient, **_who(task))
+
+
 def _copy(task: Task, subclient: Subclient, ends: JobState) -> None:
+    """Until nothing waits; the last copy is the one of the last snapshot."""
     copied = _wait(task, launch_backup_copy(subclient, **_who(task)))
+    while following := Job.objects.filter(pk=copied.result.get("next_job")).first():
+        copied = _wait(task, following)
     if copied.state != ends:
         raise _WentWrong(f"Job {copied.pk}, a backup copy, is {copied.get_state_display().lower()}.")
 
@@ -167,11 +183,9 @@ def _wait(task: Task, job: Job) -> Job:
             task.orders.check()
             task.clock.sleep(_POLL_SECONDS)
             job.refresh_from_db()
-    except BaseException:
-        try:
+    except EngineKilled:
+        with suppress(CannotControl):
             kill_job(job)
-        except CannotControl as refusal:
-            task.tell("sample-kill", refusal.sentence)
         raise
     return job
 
