@@ -63,6 +63,8 @@ def record(
 ) -> AuditEntry:
     """Add an entry. Call it in the transaction of the change itself. ``user`` None = the system."""
     person = user if isinstance(user, User) else None
+    if person is None and how == How.WEB:
+        how = How.SYSTEM
     return AuditEntry.objects.create(
         action=action,
         user=person,

@@ -49,3 +49,17 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_label or 'system'} {self.action} {self.object_kind} {self.object_label}"
+
+    @property
+    def differences(self) -> list[tuple[str, object, object]]:
+        """(field as people call it, before, after)."""
+        return [(_spoken(name), before, after) for name, (before, after) in self.changes.items()]
+
+    @property
+    def changed_fields(self) -> list[str]:
+        return [_spoken(name) for name in self.changes]
+
+
+def _spoken(field: str) -> str:
+    """``options.must_be_mountpoint`` -> “must be mountpoint”, ``is_active`` -> “active”."""
+    return field.removeprefix("options.").removeprefix("is_").replace("_", " ")

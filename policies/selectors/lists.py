@@ -1,4 +1,7 @@
-"""The rows of the list pages, with what the pages show of them, in a fixed number of queries."""
+"""The rows of the list pages, with what the pages show of them, in a fixed number of queries.
+
+Orders are spelled out: Django drops a model's own order from a query that counts.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from policies.models import AccessNode, Copy, FileServer, Media, StoragePolicy, 
 
 def file_servers() -> QuerySet[FileServer]:
     """With ``subclient_count`` and their access nodes."""
-    return FileServer.objects.annotate(subclient_count=Count("subclients")).prefetch_related("access_nodes")
+    counted = FileServer.objects.annotate(subclient_count=Count("subclients"))
+    return counted.order_by("name").prefetch_related("access_nodes")
 
 
 def subclients() -> QuerySet[Subclient]:
@@ -19,15 +23,14 @@ def subclients() -> QuerySet[Subclient]:
 
 def media() -> QuerySet[Media]:
     """With ``copy_count``: how many copies of policies go there."""
-    return Media.objects.annotate(copy_count=Count("copies"))
+    return Media.objects.annotate(copy_count=Count("copies")).order_by("name")
 
 
 def policies() -> QuerySet[StoragePolicy]:
     """With ``subclient_count`` and their copies in order, each with its medium and agents."""
     copies = Copy.objects.select_related("media").prefetch_related("media_agents").order_by("precedence")
-    return StoragePolicy.objects.annotate(subclient_count=Count("subclients")).prefetch_related(
-        Prefetch("copies", queryset=copies)
-    )
+    counted = StoragePolicy.objects.annotate(subclient_count=Count("subclients"))
+    return counted.order_by("name").prefetch_related(Prefetch("copies", queryset=copies))
 
 
 def access_nodes() -> QuerySet[AccessNode]:

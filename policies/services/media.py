@@ -93,25 +93,20 @@ def set_repository_id(media: Media, repository_id: str) -> None:
 def ensure_repository(media: Media) -> Repository:
     """Open the medium's repository, creating it the first time; stores its id. Run it where the medium is.
 
+    The caller closes ``repository.media``.
+
     Raises RepositoryMissing if one was there before and is not now: a new one would hide what was lost.
     Raises WrongPassword, RepositoryChanged and the media's errors.
     """
-    driver, password = resolve_media(media), media_password(media)
-    repository = _open_if_there(media, driver, password)
-    if repository is None:
-        if media.repository_id:
-            raise RepositoryMissing(
-                f"The repository of “{media}” is not where it was.",
-                hint="Check that the right storage is mounted, then press Test. Nothing was written.",
-            )
-        repository = Repository.create(driver, password)
-    set_repository_id(media, repository.id)
+    password = media_password(media)
+    driver = resolve_media(media)
+    try:
+        repository = _open_if_there(media, driver, password) or _create(media, driver, password)
+        set_repository_id(media, repository.id)
+    except BaseException:
+        driver.close()
+        raise
     return repository
-
-
-def record_repository_size(media: Media, *, stored_bytes: int) -> None:
-    """Store a measured size of the repository; no audit entry, it is a measurement."""
-    Media.objects.filter(pk=media.pk).update(stored_bytes=stored_bytes, measured_at=timezone.now())
 
 
 def record_copied_bytes(media: Media, *, stored_bytes: int) -> None:
@@ -123,13 +118,15 @@ def record_copied_bytes(media: Media, *, stored_bytes: int) -> None:
 def run_media_test(media: Media) -> TestReport:
     """**Test**: probe the storage, then see whether the repository opens. Writes no row; never raises EngineError."""
     try:
-        driver, password = resolve_media(media), media_password(media)
+        password, driver = media_password(media), resolve_media(media)
     except EngineError as error:
         return TestReport(steps=(failed_step("settings", error),))
-    report = driver.test()
-    if not report.ok:
-        return report
-    return TestReport(steps=(*report.steps, _repository_step(media, driver, password)), usage=report.usage)
+    try:
+        report = driver.test()
+        steps = (*report.steps, _repository_step(media, driver, password)) if report.ok else report.steps
+    finally:
+        driver.close()
+    return TestReport(steps=steps, usage=report.usage)
 
 
 def failed_step(name: str, error: EngineError, *, seconds: float = 0.0) -> TestStep:
@@ -152,6 +149,15 @@ def _repository_step(media: Media, driver: MediaDriver, password: PlainSecret) -
     else:
         detail = f"{repository.id[:8]} opens with the password"
     return TestStep(name="repository", ok=True, seconds=time.perf_counter() - started, detail=detail)
+
+
+def _create(media: Media, driver: MediaDriver, password: PlainSecret) -> Repository:
+    if media.repository_id:
+        raise RepositoryMissing(
+            f"The repository of “{media}” is not where it was.",
+            hint="Check that the right storage is mounted, then press Test. Nothing was written.",
+        )
+    return Repository.create(driver, password)
 
 
 def _open_if_there(media: Media, driver: MediaDriver, password: PlainSecret) -> Repository | None:

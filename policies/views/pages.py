@@ -85,10 +85,12 @@ def delete_page(
             messages.success(request, f"The {kind} “{name}” was deleted.")
             return redirect(done)
     effects = effects_of_deleting(instance)
+    blockers = blockers or tuple(map(_needed, effects.needed_by))
+    consequences = [] if blockers else _consequences(effects.goes_with, effects.forgets, stays)
     context = {
-        "question": f"Delete the {kind} “{name}”?",
-        "consequence": " ".join(_consequences(effects.goes_with, effects.forgets, stays)),
-        "blockers": blockers or tuple(map(_needed, effects.needed_by)),
+        "question": f"The {kind} “{name}” cannot be deleted" if blockers else f"Delete the {kind} “{name}”?",
+        "consequence": " ".join(consequences),
+        "blockers": blockers,
         "submit": f"Delete the {kind}",
         "cancel": cancel,
         "breadcrumb": name,

@@ -9,7 +9,7 @@ import pytest
 from django.http import QueryDict
 from django.test import Client
 from django.urls import reverse
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.engine.media.registry import MEDIA
@@ -242,8 +242,11 @@ def test_a_size_is_written_so_that_it_reads_back(size: int) -> None:
 
 
 text = st.text(max_size=80)
+saves = settings(deadline=None, max_examples=40)
+"""Each example writes rows, on a machine that may be busy."""
 
 
+@saves
 @given(st.dictionaries(st.sampled_from([*sorted(MEDIUM), "option_min_free_bytes", "description"]), text))
 def test_any_text_in_a_medium_form_is_an_answer_not_a_crash(typed: dict[str, str]) -> None:
     form = MediaForm(query(MEDIUM | typed))
@@ -252,6 +255,7 @@ def test_any_text_in_a_medium_form_is_an_answer_not_a_crash(typed: dict[str, str
     form.as_p()
 
 
+@saves
 @given(st.dictionaries(st.sampled_from([*sorted(SERVER), "option_volume", "description"]), text))
 def test_any_text_in_a_file_server_form_is_an_answer_not_a_crash(typed: dict[str, str]) -> None:
     form = FileServerForm(query(SERVER | typed))
@@ -260,6 +264,7 @@ def test_any_text_in_a_file_server_form_is_an_answer_not_a_crash(typed: dict[str
     form.as_p()
 
 
+@saves
 @given(paths=text)
 def test_any_content_paths_are_an_answer_not_a_crash(paths: str) -> None:
     server = FileServer.objects.first() or make_file_server()

@@ -99,6 +99,15 @@ def test_a_detail_page_costs_a_fixed_number_of_queries(admin: Client, name: str,
     assert counted() == SIGN_IN + own
 
 
+@pytest.mark.parametrize("name", ["file_server_list", "subclient_list", "media_list", "policy_list", "node_list"])
+def test_lists_are_in_order_of_their_names(viewer: Client, name: str) -> None:
+    configure(3)
+    shown = page(viewer, name)
+    prefix = {"file_server_list": "server", "subclient_list": "server", "media_list": "media", "policy_list": "policy"}
+    places = [shown.index(f">{prefix.get(name, 'node')}{number}") for number in range(3)]
+    assert places == sorted(places)
+
+
 def test_no_page_ever_holds_a_password(admin: Client) -> None:
     medium = make_media(password=PASSWORD)
     for name, args in (
