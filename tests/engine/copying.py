@@ -58,14 +58,21 @@ class StopWhen:
 
 
 class Copier:
-    """Copies into one new repository below ``base``. ``last`` is the newest snapshot file."""
+    """Copies into one new repository below ``base``. ``last`` is the newest snapshot file.
 
-    def __init__(self, base: Path) -> None:
+    ``at_top`` stores a root as ``/name``: nothing above it, whose times change while tests run, is in the copy.
+    """
+
+    def __init__(self, base: Path, *, at_top: bool = False) -> None:
+        self.at_top = at_top
         self.path = base / "repository"
         self.state = base / "state"
         self.repository: Repository = new_repository(self.path)
         self.sink = Recorder()
         self.last: FileId | None = None
+
+    def stored(self, root: Path) -> StoredPath:
+        return StoredPath(b"/" + os.fsencode(root.name) if self.at_top else os.fsencode(root))
 
     def plan(
         self,
@@ -81,7 +88,7 @@ class Copier:
             roots=tuple(
                 root
                 if isinstance(root, SourceRoot)
-                else SourceRoot(directory=root, stored_as=StoredPath(os.fsencode(root)))
+                else SourceRoot(directory=root, stored_as=self.stored(root))
                 for root in roots
             ),
             hostname="server",
@@ -106,7 +113,7 @@ class Copier:
 
     @property
     def locks(self) -> list[str]:
-        return os.listdir(self.path / "locks")
+        return os.listdir(self.path / "locks") if (self.path / "locks").exists() else []
 
     @property
     def indexed(self) -> int:

@@ -129,14 +129,14 @@ class Opening:
             return None, ""
         try:
             file = self._latest(repository) if wanted is None else read_snapshot_file(repository, wanted)
-            if file is None:
-                return None, ""
-            nodes: dict[bytes, str] = {}
-            trees = tuple([_tree_at(reader, file.tree, root.stored_as, nodes) for root in self._roots])
         except NotInCopy:
             return None, "The copy to compare with is no longer in the repository, so everything is read."
         except RepositoryDamaged as error:
             return None, f"The copy to compare with is damaged, so everything is read. {error}"
+        if file is None:
+            return None, ""
+        nodes: dict[bytes, str] = {}
+        trees = tuple([_tree_at(reader, file.tree, root.stored_as, nodes) for root in self._roots])
         return Parent(file=file, trees=trees, nodes=nodes), ""
 
     def _latest(self, repository: Repository) -> SnapshotFile | None:
@@ -163,11 +163,15 @@ class Opening:
 
 
 def _tree_at(reader: BlobReader, tree: BlobId, path: str, nodes: dict[bytes, str]) -> BlobId | None:
-    """The tree stored as ``path``, or None; collects the nodes on the way by stored path."""
+    """The tree stored as ``path``, or None; collects the nodes on the way by stored path.
+
+    A tree that no index names is as good as none, and is stored anew. One in a damaged pack raises RepositoryDamaged:
+    it cannot be stored again until the repository is repaired.
+    """
     at: BlobId | None = tree
     stored = b""
     for part in path.split("/")[1:]:
-        if at is None:
+        if at is None or reader.index.missing(BlobKind.TREE, [at]):
             return None
         stored += b"/" + os.fsencode(part)
         node = dict(reader.split_tree(at)).get(name_body(part))
