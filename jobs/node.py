@@ -21,6 +21,7 @@ from typing import Final
 from django.db import Error as DatabaseError
 from django.db import connections
 from django.utils import timezone
+from django.utils.module_loading import import_string
 
 from jobs import lease, queues
 from jobs.models import Job, JobState
@@ -63,6 +64,7 @@ class Node:
         """Raises NodeRefused, and DatabaseError when the database is away at the start."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._ask_to_stop)
+        import_string(queues.TASK)  # before the forks, so that all workers share what it loads
         self._register()
         adopt_orphans()
         logger.info("Access node %s: %s slots.", self.name, self._node.slots)

@@ -10,6 +10,7 @@ from jobs.engine.errors import EngineError
 from jobs.engine.repository import lock_file
 from jobs.engine.repository.repository import Repository
 from jobs.runner import Attempt
+from jobs.services.failures import Unexpected
 from jobs.services.outcomes import Failed, Interrupted, Outcome
 from policies.models import Media
 from policies.resolve import media_password, resolve_media
@@ -32,11 +33,7 @@ def _outcome(current: Attempt) -> Outcome:
         return Interrupted(reason=f"the database did not answer: {str(error).strip()}")
     except Exception as error:
         logger.exception("Job %s met an error nobody expected.", current.job_id)
-        return Failed(
-            code="unexpected",
-            sentence=f"Something unexpected happened: {type(error).__name__}: {error}",
-            hint="The node's log has the details. Resubmit the job; if it fails again, report it.",
-        )
+        return Failed.by(Unexpected(f"Something unexpected happened: {type(error).__name__}: {error}"))
 
 
 def clear_locks(media_id: int) -> None:
@@ -52,8 +49,3 @@ def clear_locks(media_id: int) -> None:
         logger.warning("Medium %s: dead locks are left to the next copy: %s", media, error)
     finally:
         driver.close()
-
-
-def preload() -> None:
-    """Called before workers are forked: what this module imports is then shared by all of them."""
-    logger.debug("The engine is loaded.")

@@ -20,6 +20,7 @@ from jobs.rules import levels
 from jobs.runner.references import ref_from_row
 from jobs.runner.task import Task
 from jobs.selectors import last_copied
+from jobs.services.failures import ConfigurationDeleted
 from jobs.services.outcomes import Done, Failed, Outcome
 from jobs.services.selection import mark_copying
 from policies.models import Copy, Media, Subclient
@@ -32,7 +33,7 @@ def run(task: Task) -> Outcome:
     """Copy the job's snapshot to its copy's medium. A snapshot that is gone fails the job and lets newer ones go on."""
     job, row = task.job, task.job.backup_copy
     if row is None or job.subclient is None or job.copy is None or job.copy.media is None:
-        return Failed(code="configuration-deleted", sentence="The subclient, copy or snapshot of this job was deleted.")
+        raise ConfigurationDeleted("The subclient, copy or snapshot of this job was deleted.")
     try:
         return _copy(task, row, job.subclient, job.copy, job.copy.media)
     except SnapshotMissing as error:

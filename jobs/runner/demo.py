@@ -21,7 +21,8 @@ from jobs.rules import states
 from jobs.runner import demo_tree
 from jobs.runner.task import Task
 from jobs.services import CannotControl, CannotLaunch, kill_job, launch_backup_copy, launch_restore, launch_snapshot
-from jobs.services.outcomes import Done, Failed, Outcome
+from jobs.services.failures import ConfigurationDeleted, SampleDataFailed
+from jobs.services.outcomes import Done, Outcome
 from policies import services as configuration
 from policies.models import AccessNode, FileServer, Media, StoragePolicy, Subclient
 from policies.secrets import REPOSITORY_PASSWORD
@@ -31,20 +32,13 @@ SERVER, SUBCLIENT, MEDIUM, POLICY, COPY = "sample-server", "office", "sample-dis
 _POLL_SECONDS = 0.1
 
 
-class _WentWrong(Exception):
-    """A step did not end as planned; ``str(error)`` says which."""
-
-
 def run(task: Task) -> Outcome:
     """Build everything; a second run uses what the first left."""
     folder = Home.current().demo
     node = task.job.node
     if node is None:
-        return Failed(code="configuration-deleted", sentence="The access node of this job was deleted.")
-    try:
-        return _run(task, folder, node)
-    except _WentWrong as error:
-        return Failed(code="sample-data", sentence=str(error), hint="The job it names says more.")
+        raise ConfigurationDeleted("The access node of this job was deleted.")
+    return _run(task, folder, node)
 
 
 def _run(task: Task, folder: Path, node: AccessNode) -> Outcome:
@@ -104,7 +98,7 @@ def _configure(task: Task, folder: Path, node: AccessNode) -> Subclient:
 def _snap_and_copy(task: Task, subclient: Subclient, ends: JobState) -> Snapshot:
     snapped = _wait(task, _launch(task, subclient))
     if snapped.state not in (JobState.COMPLETED, ends) or snapped.snapshot is None:
-        raise _WentWrong(f"Job {snapped.pk}, a snapshot, is {snapped.get_state_display().lower()}.")
+        raise SampleDataFailed(f"Job {snapped.pk}, a snapshot, is {snapped.get_state_display().lower()}.")
     _copy(task, subclient, ends)
     return snapped.snapshot
 
@@ -126,7 +120,7 @@ def _copy(task: Task, subclient: Subclient, ends: JobState) -> None:
     while following := Job.objects.filter(pk=copied.result.get("next_job")).first():
         copied = _wait(task, following)
     if copied.state != ends:
-        raise _WentWrong(f"Job {copied.pk}, a backup copy, is {copied.get_state_display().lower()}.")
+        raise SampleDataFailed(f"Job {copied.pk}, a backup copy, is {copied.get_state_display().lower()}.")
 
 
 def _planned_failure(task: Task, subclient: Subclient, source: Path) -> str:
@@ -167,10 +161,12 @@ def _restore(task: Task, snapshot: Snapshot, source: Path, target: Path, expecte
         ),
     )
     if job.state != JobState.COMPLETED:
-        raise _WentWrong(f"Job {job.pk}, a restore, is {job.get_state_display().lower()}.")
+        raise SampleDataFailed(f"Job {job.pk}, a restore, is {job.get_state_display().lower()}.")
     found = demo_tree.fingerprint(target / demo_tree.DOCUMENTS)
     if found != expected:
-        raise _WentWrong(f"Job {job.pk} restored {len(found)} files that are not the {len(expected)} of the snapshot.")
+        raise SampleDataFailed(
+            f"Job {job.pk} restored {len(found)} files that are not the {len(expected)} of the snapshot."
+        )
     task.tell("sample-restore", f"{len(found)} files were restored to {target} and are what they were.")
     return len(found)
 

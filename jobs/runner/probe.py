@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from jobs.engine.events import Level, PhaseName
-from jobs.engine.media.base import TestReport
 from jobs.runner.task import Task
-from jobs.services.outcomes import Done, Failed, Outcome
+from jobs.services.failures import ConfigurationDeleted, TestFailed
+from jobs.services.outcomes import Done, Outcome
 from policies.models import FileServer, Media
 from policies.services.media import run_media_test
 from policies.services.sources import run_file_server_test
@@ -17,7 +17,7 @@ def run(task: Task) -> Outcome:
     task.phase(PhaseName.CHECK)
     tested = _tested(task)
     if tested is None:
-        return Failed(code="configuration-deleted", sentence="What this job tests was deleted.")
+        raise ConfigurationDeleted("What this job tests was deleted.")
     report = run_media_test(tested) if isinstance(tested, Media) else run_file_server_test(tested)
     store_test_report(tested, report)
     for step in report.steps:
@@ -25,7 +25,8 @@ def run(task: Task) -> Outcome:
         task.tell(f"test-{'ok' if step.ok else 'failed'}", _sentence(step.name, step.ok, step.detail), level=level)
     if report.ok:
         return Done(result={"ok": True, "steps": len(report.steps)})
-    return _failed(report)
+    bad = next(step for step in report.steps if not step.ok)
+    raise TestFailed(_sentence(bad.name, bad.ok, bad.detail), hint=bad.hint)
 
 
 def _tested(task: Task) -> Media | FileServer | None:
@@ -33,11 +34,6 @@ def _tested(task: Task) -> Media | FileServer | None:
     if "media" in given:
         return Media.objects.filter(pk=given["media"]).first()
     return FileServer.objects.filter(pk=given.get("file_server")).first()
-
-
-def _failed(report: TestReport) -> Failed:
-    bad = next(step for step in report.steps if not step.ok)
-    return Failed(code="test-failed", sentence=_sentence(bad.name, bad.ok, bad.detail), hint=bad.hint)
 
 
 def _sentence(name: str, ok: bool, detail: str) -> str:

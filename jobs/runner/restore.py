@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from jobs.engine.errors import NotInCopy
 from jobs.engine.events import PhaseName
 from jobs.engine.ids import FileId
 from jobs.engine.operations import restore
 from jobs.engine.plan import Overwrite, RestorePlan, StoredPath
 from jobs.models import Job
 from jobs.runner.task import Task
-from jobs.services.outcomes import Done, Failed, Outcome
+from jobs.services.outcomes import Done, Outcome
 from policies.resolve import media_password, resolve_media
 
 
@@ -18,7 +19,7 @@ def run(task: Task) -> Outcome:
     """Restore what the parameters name. Files that could not be restored make it *completed with errors*."""
     row = task.job.backup_copy
     if row is None or row.snapshot_file_id is None:
-        return Failed(code="not-in-copy", sentence="The backup copy of this job is no longer on media.")
+        raise NotInCopy("The backup copy of this job is no longer on media.")
     task.phase(PhaseName.PREPARE)
     plan = _plan(task.job, FileId(row.snapshot_file_id))
     driver = resolve_media(row.media)

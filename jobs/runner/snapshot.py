@@ -15,7 +15,8 @@ from jobs.runner.references import ref_to_json
 from jobs.runner.task import Task
 from jobs.selectors import backup_copies_of_policy
 from jobs.services import CannotLaunch, launch_backup_copy
-from jobs.services.outcomes import AwaitsChildren, Done, Failed, Outcome
+from jobs.services.failures import ConfigurationDeleted
+from jobs.services.outcomes import AwaitsChildren, Done, Outcome
 from jobs.services.selection import select_for_copying
 from policies.models import Subclient
 from policies.resolve import build_engine, install_id
@@ -27,7 +28,7 @@ def run(task: Task) -> Outcome:
     """Take the snapshot unless an earlier attempt of this job did, then launch the inline copies."""
     subclient = task.job.subclient
     if subclient is None:
-        return Failed(code="subclient-deleted", sentence="The subclient of this job was deleted.")
+        raise ConfigurationDeleted("The subclient of this job was deleted.")
     snapshot = Snapshot.objects.filter(job=task.job).first() or _take(task, subclient)
     result: dict[str, object] = {"snapshot": snapshot.name}
     task.phase(PhaseName.FINISH)

@@ -8,8 +8,8 @@ from .launch import (
     launch_restore,
     launch_snapshot,
     launch_test,
-    resubmit_job,
 )
+from .resubmit import resubmit_job
 
 __all__ = [
     "CannotControl",

@@ -22,10 +22,12 @@ def dispatch(job_id: int) -> Job:
         job = Job.objects.select_for_update(of=("self",)).get(pk=job_id)
         if job.state not in states.UNSTARTED or job.want != Want.RUN:
             return job
+        before = (job.state, job.state_reason)
         _place(job)
-        job.save(
-            update_fields=["state", "state_reason", "node", "node_label", "node_reason", "queued_at", "enqueued_at"]
-        )
+        if job.state != JobState.QUEUED and (job.state, job.state_reason) == before:
+            return job
+        placed = ("state", "state_reason", "node", "node_label", "node_reason", "queued_at", "enqueued_at")
+        job.save(update_fields=placed)
         if job.state == JobState.QUEUED:
             transaction.on_commit(lambda: queues.enqueue(job.pk))
     return job

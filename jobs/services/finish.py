@@ -27,6 +27,7 @@ from jobs.progress import end_phases, note
 from jobs.rules import states
 from jobs.rules.retry import MOST_LOST_ATTEMPTS, POLICIES
 from jobs.services.dispatch import dispatch
+from jobs.services.failures import ProcessLost
 from jobs.services.outcomes import (
     AwaitsChildren,
     Done,
@@ -122,11 +123,7 @@ def _as_wanted(job: Job, outcome: Outcome) -> Outcome:
     if isinstance(outcome, AwaitsChildren) and job.want == Want.KILL:
         return Killed(reason="killed before its backup copy; the snapshot is kept")
     if isinstance(outcome, Interrupted) and outcome.lost and job.lost_attempts + 1 >= MOST_LOST_ATTEMPTS:
-        return Failed(
-            code="process-lost",
-            sentence=f"The process of this job was lost {MOST_LOST_ATTEMPTS} times: {outcome.reason}",
-            hint="Look at the node's log and memory, then resubmit the job.",
-        )
+        return Failed.by(ProcessLost(f"The process of this job was lost {MOST_LOST_ATTEMPTS} times: {outcome.reason}."))
     if isinstance(outcome, ToRetry) and POLICIES[job.operation].wait_seconds(job.retries) is None:
         return Failed(code=outcome.code, sentence=outcome.sentence, hint=outcome.hint)
     return outcome

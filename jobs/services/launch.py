@@ -11,10 +11,10 @@ from django.db import IntegrityError, transaction
 from jobs.engine.plan import Overwrite
 from jobs.models import BackupCopy, How, Initiator, Job, JobState, Level, Operation, Snapshot
 from jobs.progress import note
-from jobs.rules import states
-from jobs.selectors import active_backup_copy_job, active_jobs, backup_copies_of_policy
+from jobs.selectors import active_backup_copy_job, active_jobs
 from jobs.services.dispatch import dispatch
 from jobs.services.errors import CannotLaunch
+from jobs.services.refusals import first_backup_copy, nothing_waits, refuse_inactive, refuse_wrong_copy
 from jobs.services.selection import next_to_copy, row_of
 from policies.models import AccessNode, Copy, FileServer, Media, Subclient
 
@@ -30,7 +30,7 @@ def launch_snapshot(
     level: str = Level.INCREMENTAL,
 ) -> Job:
     """Snapshot now. One at a time per subclient; raises CannotLaunch."""
-    _refuse_inactive(subclient)
+    refuse_inactive(subclient)
     with transaction.atomic():
         Subclient.objects.select_for_update().get(pk=subclient.pk)
         running = active_jobs().filter(operation=Operation.SNAPSHOT, subclient=subclient).first()
@@ -64,9 +64,9 @@ def launch_backup_copy(
     returned and goes on with what waits (RULES B11). ``recopy`` copies a snapshot that is on media already (RULES B4).
     Raises CannotLaunch.
     """
-    _refuse_inactive(subclient)
-    copy = copy or _first_backup_copy(subclient)
-    _refuse_wrong_copy(subclient, copy)
+    refuse_inactive(subclient)
+    copy = copy or first_backup_copy(subclient)
+    refuse_wrong_copy(subclient, copy)
     if running := active_backup_copy_job(subclient, copy):
         return _attach(running, parent)
     row = _row_to_copy(subclient, copy, snapshot=snapshot, recopy=recopy)
@@ -180,51 +180,6 @@ def launch_demo(*, user: Actor = None, initiator: str = Initiator.PERSON, how: s
     return dispatch(job.pk)
 
 
-def resubmit_job(job: Job, *, user: Actor = None, initiator: str = Initiator.PERSON, how: str = How.WEB) -> Job:
-    """The same request again as a new job. Raises CannotLaunch when it is not over, or no longer makes sense."""
-    if job.state not in states.FINAL:
-        raise CannotLaunch(f"Job {job.pk} is not over yet.", job=job)
-    who: dict[str, Any] = {"user": user, "initiator": initiator, "how": how}
-    match job.operation:
-        case Operation.SNAPSHOT if job.subclient:
-            again = launch_snapshot(job.subclient, level=job.asked_level or Level.INCREMENTAL, **who)
-        case Operation.BACKUP_COPY if job.subclient and job.copy and job.snapshot:
-            again = launch_backup_copy(job.subclient, job.copy, snapshot=job.snapshot, recopy=True, **who)
-        case Operation.RESTORE if job.backup_copy:
-            again = _restore_again(job, job.backup_copy, who)
-        case Operation.TEST:
-            again = _test_again(job, who)
-        case Operation.DEMO:
-            again = launch_demo(**who)
-        case _:
-            raise CannotLaunch("What this job worked on was deleted.", job=job)
-    note(again.pk, "resubmitted", f"The same as job {job.pk}.")
-    return again
-
-
-def _restore_again(job: Job, backup_copy: BackupCopy, who: dict[str, Any]) -> Job:
-    given = job.parameters
-    return launch_restore(
-        backup_copy,
-        paths=[bytes.fromhex(path) for path in given["paths"]],
-        target=given["target"],
-        node=AccessNode.objects.filter(name=given.get("node", "")).first(),
-        overwrite=Overwrite(given["overwrite"]),
-        with_metadata=given["with_metadata"],
-        strip_prefix=bytes.fromhex(given["strip_prefix"]),
-        dry_run=given["dry_run"],
-        **who,
-    )
-
-
-def _test_again(job: Job, who: dict[str, Any]) -> Job:
-    media = Media.objects.filter(pk=job.parameters.get("media")).first()
-    file_server = FileServer.objects.filter(pk=job.parameters.get("file_server")).first()
-    if media is None and file_server is None:
-        raise CannotLaunch("What this job tested was deleted.", job=job)
-    return launch_test(media=media, file_server=file_server, **who)
-
-
 def _create(
     *, operation: str, subclient: Subclient | None, user: Actor, initiator: str, how: str, **values: Any
 ) -> Job:
@@ -264,7 +219,7 @@ def _row_to_copy(subclient: Subclient, copy: Copy, *, snapshot: Snapshot | None,
     if snapshot is None:
         row = next_to_copy(subclient, copy)
         if row is None:
-            raise CannotLaunch(_nothing_waits(subclient, copy), hint="Take a snapshot first.")
+            raise CannotLaunch(nothing_waits(subclient, copy), hint="Take a snapshot first.")
         return row
     if not snapshot.is_present:
         raise CannotLaunch(f"The snapshot {snapshot.name} is no longer there.")
@@ -274,37 +229,3 @@ def _row_to_copy(subclient: Subclient, copy: Copy, *, snapshot: Snapshot | None,
             f"{snapshot.name} is already copied to {copy.name}.", hint="Resubmit its job to copy it again."
         )
     return row
-
-
-def _nothing_waits(subclient: Subclient, copy: Copy) -> str:
-    if not subclient.snapshots.exists():
-        return f"{subclient.path} has no snapshot yet."
-    return f"Every snapshot of {subclient.path} is already copied to {copy.name}."
-
-
-def _refuse_inactive(subclient: Subclient) -> None:
-    if not subclient.is_active:
-        raise CannotLaunch(f"{subclient.path} is switched off.", hint="Switch it on on its form.")
-    if not subclient.file_server.is_active:
-        raise CannotLaunch(f"The file server {subclient.file_server.name} is switched off.")
-    if not subclient.policy.is_active:
-        raise CannotLaunch(f"The storage policy {subclient.policy.name} is switched off.")
-
-
-def _first_backup_copy(subclient: Subclient) -> Copy:
-    copies = backup_copies_of_policy(subclient)
-    if not copies:
-        raise CannotLaunch(
-            f"The storage policy {subclient.policy.name} has no active backup copy.",
-            hint="Add a backup copy on a medium to the policy.",
-        )
-    return copies[0]
-
-
-def _refuse_wrong_copy(subclient: Subclient, copy: Copy) -> None:
-    if copy.policy_id != subclient.policy_id or not copy.is_backup:
-        raise CannotLaunch(f"{copy.name} is not a backup copy of the policy {subclient.policy.name}.")
-    if not copy.is_active:
-        raise CannotLaunch(f"The copy {copy.name} is switched off, so it receives nothing.")
-    if copy.media is None or not copy.media.is_active:
-        raise CannotLaunch(f"The medium of the copy {copy.name} is switched off.")

@@ -6,7 +6,6 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from jobs import tasks
 from jobs.node import Node, NodeRefused
 
 
@@ -20,7 +19,6 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, name: str, slots: int | None, **_options: Any) -> None:
         if slots is not None and not 1 <= slots <= 64:
             raise CommandError("--slots is 1 to 64.", returncode=2)
-        tasks.preload()
         try:
             Node(name, slots=slots).run()
         except NodeRefused as refusal:

@@ -1,0 +1,65 @@
+"""The same request again, as a new job."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jobs.engine.plan import Overwrite
+from jobs.models import BackupCopy, How, Initiator, Job, Level, Operation
+from jobs.progress import note
+from jobs.rules import states
+from jobs.services.errors import CannotLaunch
+from jobs.services.launch import (
+    Actor,
+    launch_backup_copy,
+    launch_demo,
+    launch_restore,
+    launch_snapshot,
+    launch_test,
+)
+from policies.models import AccessNode, FileServer, Media
+
+
+def resubmit_job(job: Job, *, user: Actor = None, initiator: str = Initiator.PERSON, how: str = How.WEB) -> Job:
+    """The same request again as a new job. Raises CannotLaunch when it is not over, or no longer makes sense."""
+    if job.state not in states.FINAL:
+        raise CannotLaunch(f"Job {job.pk} is not over yet.", job=job)
+    who: dict[str, Any] = {"user": user, "initiator": initiator, "how": how}
+    match job.operation:
+        case Operation.SNAPSHOT if job.subclient:
+            again = launch_snapshot(job.subclient, level=job.asked_level or Level.INCREMENTAL, **who)
+        case Operation.BACKUP_COPY if job.subclient and job.copy and job.snapshot:
+            again = launch_backup_copy(job.subclient, job.copy, snapshot=job.snapshot, recopy=True, **who)
+        case Operation.RESTORE if job.backup_copy:
+            again = _restore_again(job, job.backup_copy, who)
+        case Operation.TEST:
+            again = _test_again(job, who)
+        case Operation.DEMO:
+            again = launch_demo(**who)
+        case _:
+            raise CannotLaunch("What this job worked on was deleted.", job=job)
+    note(again.pk, "resubmitted", f"The same as job {job.pk}.")
+    return again
+
+
+def _restore_again(job: Job, backup_copy: BackupCopy, who: dict[str, Any]) -> Job:
+    given = job.parameters
+    return launch_restore(
+        backup_copy,
+        paths=[bytes.fromhex(path) for path in given["paths"]],
+        target=given["target"],
+        node=AccessNode.objects.filter(name=given.get("node", "")).first(),
+        overwrite=Overwrite(given["overwrite"]),
+        with_metadata=given["with_metadata"],
+        strip_prefix=bytes.fromhex(given["strip_prefix"]),
+        dry_run=given["dry_run"],
+        **who,
+    )
+
+
+def _test_again(job: Job, who: dict[str, Any]) -> Job:
+    media = Media.objects.filter(pk=job.parameters.get("media")).first()
+    file_server = FileServer.objects.filter(pk=job.parameters.get("file_server")).first()
+    if media is None and file_server is None:
+        raise CannotLaunch("What this job tested was deleted.", job=job)
+    return launch_test(media=media, file_server=file_server, **who)
