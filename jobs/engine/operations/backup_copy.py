@@ -18,6 +18,8 @@ from ..media.base import Media
 from ..plan import CopyPlan, CopyResult, Secret
 from ..repository.index_file import IndexWriter
 from ..repository.snapshot_file import SnapshotFile, Summary, save_snapshot_file
+from ..source.diff import Difference
+from .copy_pipeline.comparison import Comparisons, count_parent
 from .copy_pipeline.context import CopyContext, RootContext
 from .copy_pipeline.coordinator import Coordinator
 from .copy_pipeline.local_state import (
@@ -32,6 +34,7 @@ from .copy_pipeline.local_state import (
     write_state,
 )
 from .copy_pipeline.messages import Task
+from .copy_pipeline.old_nodes import LostTreeError
 from .copy_pipeline.opening import Opened, Opening
 from .copy_pipeline.pulse import Pulse
 from .copy_pipeline.reuse import reuse_rules
@@ -63,13 +66,19 @@ def run(  # noqa: PLR0917 - the signature every operation shares
     control.check()
     started_ns = clock.now_ns()
     roots = resolve_roots(plan.roots)
-    state = _local_state(plan, roots, media)
-    while True:
-        attempt = _Attempt(plan, roots, state, sink=sink, control=control, clock=clock)
-        try:
-            return attempt.run(media, password, started_ns)
-        except _StateUnfit:
-            state = None
+    comparisons = Comparisons.open(plan, roots)
+    state = None if comparisons.is_open else _local_state(plan, roots, media)
+    try:
+        while True:
+            attempt = _Attempt(plan, roots, state, comparisons, sink=sink, control=control, clock=clock)
+            try:
+                return attempt.run(media, password, started_ns)
+            except _StateUnfit:
+                state = None
+            except LostTreeError:
+                comparisons.give_up("a directory of the last copy is missing from the repository")
+    finally:
+        comparisons.close()
 
 
 def _source(plan: CopyPlan, roots: tuple[RootContext, ...]) -> str:
@@ -101,6 +110,7 @@ class _Attempt:
         plan: CopyPlan,
         roots: tuple[RootContext, ...],
         state: LocalState | None,
+        comparisons: Comparisons,
         *,
         sink: Sink,
         control: Control,
@@ -109,10 +119,12 @@ class _Attempt:
         self._plan = plan
         self._roots = roots
         self._state = state
+        self._comparisons = comparisons
+        self._differences: tuple[Difference, ...] = ()
         self._sink = sink
         self._clock = clock
         self._sizing = sizing(plan.settings)
-        self._board = SharedBoard(self._sizing.readers + 1)
+        self._board = SharedBoard(self._sizing.readers + 2)
         self._pulse = Pulse(board=self._board, sink=sink, control=control, clock=clock, also=self._watch_lock)
         self._opening: Opening | None = None
         self._opened: Opened | None = None
@@ -132,8 +144,9 @@ class _Attempt:
 
     def _copy(self, started_ns: int) -> CopyResult:
         store = AwaitedStore(self._open_store)
+        self._comparisons.find(self._pulse.beat)
         if self._state is None and (self._plan.parent is not None or self._plan.find_parent):
-            self._wait_open()
+            self._choose_source(self._wait_open())
         context = self._context()
         coordinator = Coordinator(
             context=context,
@@ -169,6 +182,13 @@ class _Attempt:
         self._save_state(opened, result.snapshot_file_id, coordinator.state_records)
         return result
 
+    def _choose_source(self, opened: Opened) -> None:
+        """By what the file system says has changed, if it can tell; the figures then begin with the parent's."""
+        found = self._comparisons.usable_with(opened.parent)
+        if found is not None and opened.parent is not None:
+            self._differences = found
+            count_parent(self._board.tally(self._sizing.readers + 1), opened.parent)
+
     def _context(self) -> CopyContext:
         settings = self._plan.settings
         parent_taken_ns: int | None = None
@@ -185,8 +205,15 @@ class _Attempt:
             sizing=self._sizing,
             compression_level=settings.compression_level,
             pack_bytes=settings.pack_bytes,
-            with_state=settings.state_directory is not None,
+            with_state=settings.state_directory is not None and not self._differences,
+            differences=self._differences,
+            old_trees=self._old_trees(),
         )
+
+    def _old_trees(self) -> tuple[BlobId, ...]:
+        if not self._differences or self._opened is None or self._opened.parent is None:
+            return ()
+        return tuple([tree for tree in self._opened.parent.trees if tree is not None])
 
     def _tasks(self) -> list[Task]:
         tasks = []
@@ -277,6 +304,9 @@ class _Attempt:
         if totals["sockets_skipped"]:
             sentence = f"{totals['sockets_skipped']} sockets were left out: they are made anew by whoever uses them."
             self._sink.emit(Notice(level=Level.INFO, code="sockets-left-out", sentence=sentence))
+        if self._comparisons.reason:
+            sentence = f"All files were looked at, because {self._comparisons.reason}."
+            self._sink.emit(Notice(level=Level.INFO, code="walk-instead-of-diff", sentence=sentence))
         parent = opened.parent.file.id if opened.parent is not None else None
         snapshot = SnapshotFile(
             time_ns=plan.taken_at_ns,
@@ -311,13 +341,14 @@ class _Attempt:
             tree_id=tree.hex(),
             counters=self._pulse.final_counters(),
             parent_used=parent,
+            source_note=self._comparisons.note(totals["files_done"]),
         )
 
     def _save_state(self, opened: Opened, snapshot_file_id: FileId, records: bytes) -> None:
         """Remember the directories for the next copy. A state that cannot be written costs time only."""
         plan = self._plan
         directory = plan.settings.state_directory
-        if directory is None:
+        if directory is None or self._differences:
             return
         stored = self._index_writer.stored if self._index_writer is not None else []
         source = _source(plan, self._roots)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-from .diff import Difference
-from .diff_btrfs import compare_btrfs
+from .diff import Comparison
+from .diff_btrfs import BtrfsComparison
 
 
-def changes_between(previous: Path, current: Path, beat: Callable[[], None]) -> Difference:
-    """What changed in a content path, readable as ``previous`` in the older snapshot and as ``current`` in the newer.
+def open_comparison(previous: Path, current: Path) -> Comparison:
+    """Hold a content path, readable as ``previous`` in the older snapshot and as ``current`` in the newer, to compare.
 
-    ``beat`` is called now and then and may raise. Raises DiffUnavailable with the reason; then a walk must do.
+    Quick. Raises DiffUnavailable with the reason; then a walk must do.
     """
-    return compare_btrfs(previous, current, beat)
+    return BtrfsComparison(previous, current)

@@ -7,6 +7,7 @@ and what a backup copy makes of it in ``operations``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -37,16 +38,27 @@ class ChangedEntry:
 class ChangedDirectory:
     """A directory of the newer snapshot with changes in it or below it, by name (``os.fsdecode``).
 
+    ``origin`` is its path in the older snapshot (empty for the content path), None = it is new or came from outside.
     ``is_listed``: names came or went, so that the directory must be listed: what the older one had and the newer one
     has not is gone, what only the newer one has is new, whether ``entries`` names it or not.
     """
 
     entries: dict[str, ChangedEntry] = field(default_factory=dict)
+    origin: str | None = None
     is_listed: bool = False
 
 
+class Comparison(Protocol):
+    """Two snapshots that can be compared, held open until ``close``."""
+
+    def find(self, beat: Callable[[], None]) -> Difference:
+        """What changed. ``beat`` is called now and then and may raise. Raises DiffUnavailable."""
+
+    def close(self) -> None: ...
+
+
 class Difference(Protocol):
-    """An answer. Works in forked processes, too; ``close`` ends it in the process that made it."""
+    """An answer, good until its comparison is closed; works in forked processes, too."""
 
     @property
     def root(self) -> ChangedDirectory:
@@ -66,8 +78,6 @@ class Difference(Protocol):
         Ranges may reach beyond the file's end. What a different size alone means is not told. None = not known.
         Raises OSError.
         """
-
-    def close(self) -> None: ...
 
 
 def find_directory(root: ChangedDirectory, relative: str) -> ChangedDirectory | None:

@@ -33,25 +33,39 @@ _CLOCK_STEP_NS: Final = 2_000_000_000
 _BEAT_ITEMS: Final = 16_384
 
 
-def compare_btrfs(previous: Path, current: Path, beat: Callable[[], None]) -> BtrfsDifference:
-    """Compare one content path in two snapshots; ``beat`` is called now and then and may raise.
+class BtrfsComparison:
+    """One content path in two snapshots that can be compared. ``close`` must be called once."""
 
-    Raises DiffUnavailable with the reason.
-    """
-    before = _open(previous)
-    try:
-        after = _open(current)
+    def __init__(self, previous: Path, current: Path) -> None:
+        """Quick. Raises DiffUnavailable with the reason."""
+        self._before = _open(previous)
         try:
-            return _Comparison(before, after, beat).result()
-        except OSError as error:
-            os.close(after)
-            raise DiffUnavailable(_reason(error)) from error
+            self._after = _open(current)
         except BaseException:
-            os.close(after)
+            os.close(self._before)
             raise
-    except BaseException:
-        os.close(before)
-        raise
+        try:
+            self._old = _require_comparable(self._before, self._after)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, OSError):
+                raise DiffUnavailable(_reason(error)) from error
+            raise
+
+    def find(self, beat: Callable[[], None]) -> BtrfsDifference:
+        """What changed; the answer is good until ``close``. ``beat`` is called now and then and may raise.
+
+        Raises DiffUnavailable.
+        """
+        try:
+            placement = _Search(self._before, self._after, self._old, beat).run()
+        except OSError as error:
+            raise DiffUnavailable(_reason(error)) from error
+        return BtrfsDifference(self._before, self._after, placement)
+
+    def close(self) -> None:
+        os.close(self._before)
+        os.close(self._after)
 
 
 class BtrfsDifference:
@@ -67,24 +81,20 @@ class BtrfsDifference:
     def changed_ranges(self, inode: int) -> list[Range] | None:
         return changed_ranges(self._before, self._after, inode) if inode else None
 
-    def close(self) -> None:
-        os.close(self._before)
-        os.close(self._after)
 
+class _Search:
+    """One search under way. ``_kept`` are inodes of both snapshots that changed, ``_made`` names made since."""
 
-class _Comparison:
-    """One comparison under way. ``_kept`` are inodes of both snapshots that changed, ``_made`` names made since."""
-
-    def __init__(self, before: int, after: int, beat: Callable[[], None]) -> None:
+    def __init__(self, before: int, after: int, old: SubvolumeInfo, beat: Callable[[], None]) -> None:
         self._before = before
         self._after = after
+        self._old = old
         self._beat = beat
-        self._old = _require_comparable(before, after)
         self._kept: dict[int, InodeItem] = {}
         self._made: dict[int, list[tuple[str, int]]] = {}
         self._new_directories: set[int] = set()
 
-    def result(self) -> BtrfsDifference:
+    def run(self) -> Placement:
         self._scan()
         self._drop_merely_read()
         root = os.fstat(self._after).st_ino
@@ -93,7 +103,7 @@ class _Comparison:
         self._place_made(placement)
         self._place_changed(placement, old_paths)
         placement.settle()
-        return BtrfsDifference(self._before, self._after, placement)
+        return placement
 
     def _scan(self) -> None:
         since = self._old.made_in

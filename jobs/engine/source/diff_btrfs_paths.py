@@ -96,6 +96,7 @@ class Placement:
         pending: list[tuple[ChangedDirectory, str | None]] = [(self.root, "")]
         while pending:
             directory, origin = pending.pop()
+            directory.origin = origin
             for name, entry in directory.entries.items():
                 if entry.origin == _STAYS:
                     entry.origin = None if origin is None else f"{origin}/{name}"

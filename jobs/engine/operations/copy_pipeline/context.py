@@ -6,8 +6,10 @@ import os
 from dataclasses import dataclass
 from typing import Final
 
+from ...ids import BlobId
 from ...plan import Trust
 from ...snapshots.origins import Origins
+from ...source.diff import Difference
 from .sizing import Sizing
 
 _TICK_NS: Final = 10_000_000
@@ -26,18 +28,24 @@ def grain_ns(stamp_ns: int) -> int:
 class RootContext:
     """One source root. ``device`` is its ``st_dev``; ``stored_as`` the path kept in the copy, decoded.
 
-    ``origins`` is what the files of a copied snapshot are at the source.
+    ``origins`` is what the files of a copied snapshot are at the source, ``previous`` where the root is in the older
+    snapshot that the parent was made from.
     """
 
     directory: str
     stored_as: str
     device: int
     origins: Origins | None = None
+    previous: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyContext:
-    """``parent_taken_ns`` is the parent snapshot file's time (None without a parent), ``taken_ns`` this one's."""
+    """``parent_taken_ns`` is the parent snapshot file's time (None without a parent), ``taken_ns`` this one's.
+
+    ``differences`` say for every root what changed since the parent, whose trees of the roots are ``old_trees``; both
+    are empty where all files are looked at.
+    """
 
     roots: tuple[RootContext, ...]
     trust: Trust
@@ -47,6 +55,8 @@ class CopyContext:
     compression_level: int
     pack_bytes: int
     with_state: bool
+    differences: tuple[Difference, ...] = ()
+    old_trees: tuple[BlobId, ...] = ()
 
     def path(self, root: int, relative: str) -> str:
         """Where a directory is readable now."""

@@ -12,6 +12,7 @@ from ...source.listing import open_file
 from ...source.node import attributes_suffix, with_size
 from .context import CopyContext
 from .large_files import LargeFiles
+from .old_chunks import OldChunks
 from .pending import WantedFile
 from .sizing import LARGE_FILE_BYTES
 from .small_files import SmallFiles
@@ -66,6 +67,14 @@ class FileReader:
         tally.bytes_read += got
         tally.bytes_done += got
         self._small.add(file, prefix + attributes, chunks, got)
+
+    def read_ranges(self, file: WantedFile, directory_fd: int, old: OldChunks) -> None:
+        """Read only what changed of a large file in a snapshot. Raises OSError when it cannot be read."""
+        fd = open_file(file.name, directory_fd)
+        try:
+            self._large.read_ranges(fd, file, _attributes(fd), self._display_path(file), old)
+        finally:
+            os.close(fd)
 
     def _display_path(self, file: WantedFile) -> str:
         directory = file.directory

@@ -6,6 +6,7 @@ The main thread does not wait for a file's last chunk: it goes on reading, and c
 
 from __future__ import annotations
 
+import errno
 import os
 import queue
 import threading
@@ -20,12 +21,15 @@ from ...repository.chunker import MAX_CHUNK_BYTES, MIN_CHUNK_BYTES, ZERO_CHUNK_I
 from ...repository.layout import BlobKind
 from ...source.node import content_suffix, with_size
 from .assembly import Assembly
+from .old_chunks import OldChunks
 from .pending import WantedFile
 from .sizing import WINDOW_BYTES, Sizing
 from .stores import BlobStore
 from .tally import Tally
 
 _BEAT_SECONDS: Final = 0.2
+_STEP_BYTES: Final = MIN_CHUNK_BYTES
+"""Read at once while looking for the end of a change: little is read beyond it."""
 _ZEROS: Final = bytes(MIN_CHUNK_BYTES)
 
 
@@ -98,16 +102,28 @@ class LargeFiles:
         Raises OSError when reading fails (the file is then given up) and what the threads met.
         """
         self._store.ready()
-        if self._pool is None:
-            self._start()
-        file = _OpenFile(wanted, attributes, path)
-        self._files.append(file)
-        self._announce(path, True)
+        file = self._begin(wanted, attributes, path)
         try:
             self._read_windows(fd, file)
         except BaseException:
-            self._files.remove(file)
-            self._announce(path, False)
+            self._give_up(file)
+            raise
+        self.collect(wait=False)
+
+    def read_ranges(self, fd: int, wanted: WantedFile, attributes: str, path: str, old: OldChunks) -> None:
+        """As :meth:`read`, for a file in a snapshot of which most is known: only what changed is read and cut anew."""
+        file = self._begin(wanted, attributes, path)
+        try:
+            while file.size < old.size:
+                kept, end = old.keep_from(file.size)
+                if kept:
+                    self._tally.bytes_done += end - file.size
+                    file.ids += kept
+                    file.size = end
+                else:
+                    self._read_change(fd, file, old)
+        except BaseException:
+            self._give_up(file)
             raise
         self.collect(wait=False)
 
@@ -136,6 +152,18 @@ class LargeFiles:
         """End the threads; chunks that were not begun are dropped."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _begin(self, wanted: WantedFile, attributes: str, path: str) -> _OpenFile:
+        if self._pool is None:
+            self._start()
+        file = _OpenFile(wanted, attributes, path)
+        self._files.append(file)
+        self._announce(path, True)
+        return file
+
+    def _give_up(self, file: _OpenFile) -> None:
+        self._files.remove(file)
+        self._announce(file.path, False)
 
     def _start(self) -> None:
         self._pool = ThreadPoolExecutor(self._sizing.threads, thread_name_prefix="large-file")
@@ -178,6 +206,40 @@ class LargeFiles:
             self._beat()
             if at_end:
                 return
+
+    def _read_change(self, fd: int, file: _OpenFile, old: OldChunks) -> None:
+        """Read and cut from where the file stands until a cut meets an old chunk that may be kept, or the end."""
+        tail = b""
+        is_met = False
+        while not is_met:
+            window = self._window()
+            base = file.size
+            try:
+                view = memoryview(window.buffer)
+                filled, start = len(tail), 0
+                view[:filled] = tail
+                chunks: list[memoryview] = []
+                while filled < len(view) and not is_met:
+                    got = os.preadv(fd, [view[filled : filled + _STEP_BYTES]], base + filled)
+                    self._tally.bytes_read += got
+                    filled += got
+                    is_met = base + filled >= old.size
+                    if not got and not is_met:
+                        raise OSError(errno.EIO, "the file ends too early")
+                    pieces = self._chunker.cut(view[start:filled])
+                    for piece in pieces if is_met else pieces[:-1]:
+                        chunks.append(piece)
+                        start += len(piece)
+                        if old.is_met(base + start):
+                            is_met = True
+                            break
+                tail = bytes(view[start:filled])
+            except BaseException:
+                self._free.put(window)
+                raise
+            self._submit(file, window, chunks)
+            self._tally.bytes_done += start
+            self._beat()
 
     def _submit(self, file: _OpenFile, window: _Window, chunks: list[memoryview]) -> None:
         if not chunks or self._pool is None:

@@ -79,6 +79,7 @@ def _resolve(root: SourceRoot) -> RootContext:
         stored_as=os.fsdecode(stored),
         device=st.st_dev,
         origins=Origins(root.origins) if root.origins is not None else None,
+        previous=os.path.realpath(root.previous) if root.previous is not None else None,
     )
 
 

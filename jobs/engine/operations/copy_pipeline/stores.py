@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
+import numpy as np
+
 from ...errors import EngineError
 from ...ids import BlobId
 from ...media.base import Buffer
 from ...repository.claims import Claims
+from ...repository.crypto import SEAL_BYTES
 from ...repository.index import Index
 from ...repository.layout import BlobKind
 from ...repository.pack_writer import WrittenPack
@@ -33,10 +36,13 @@ class BlobStore(Protocol):
     def save_tree(self, tree: bytes) -> BlobId: ...
 
     def load_nodes(self, tree: BlobId) -> dict[str, str]:
-        """The nodes of a tree by JSON name, in the tree's order. Raises RepositoryDamaged."""
+        """The nodes of a tree by JSON name, in its order; none of a tree that no index names. Raises RepositoryDamaged."""
 
     def missing(self, ids: Sequence[BlobId]) -> set[BlobId]:
         """Data blobs that no index knows."""
+
+    def plain_lengths(self, ids: Sequence[BlobId]) -> list[int] | None:
+        """Bytes of data blobs; None if one of them is in no index."""
 
     @property
     def counts(self) -> StoredCounts: ...
@@ -83,10 +89,19 @@ class SessionStore:
         return self._session.counts
 
     def load_nodes(self, tree: BlobId) -> dict[str, str]:
+        if self._reader.index.missing(BlobKind.TREE, [tree]):
+            return {}
         return dict(self._reader.split_tree(tree))
 
     def missing(self, ids: Sequence[BlobId]) -> set[BlobId]:
         return set(self._reader.index.missing(BlobKind.DATA, ids))
+
+    def plain_lengths(self, ids: Sequence[BlobId]) -> list[int] | None:
+        found = self._reader.index.find_many(BlobKind.DATA, ids)
+        if (found.pack < 0).any():
+            return None
+        lengths: list[int] = np.where(found.raw_length, found.raw_length, found.length - SEAL_BYTES).tolist()
+        return lengths
 
 
 class AwaitedStore:
@@ -125,6 +140,9 @@ class AwaitedStore:
 
     def missing(self, ids: Sequence[BlobId]) -> set[BlobId]:
         return self._opened().missing(ids)
+
+    def plain_lengths(self, ids: Sequence[BlobId]) -> list[int] | None:
+        return self._opened().plain_lengths(ids)
 
     @property
     def counts(self) -> StoredCounts:

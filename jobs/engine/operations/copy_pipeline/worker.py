@@ -20,6 +20,7 @@ from .small_files import SmallFiles
 from .stores import BlobStore
 from .tally import SharedBoard
 from .visit import Visitor
+from .visit_changed import ChangedVisitor
 
 
 class Worker:
@@ -60,7 +61,8 @@ class Worker:
             announce=self._announce,
         )
         files = FileReader(context=context, small=self._small, large=self._large, chunker=chunker, tally=self._tally)
-        self._visitor = Visitor(
+        visitor = ChangedVisitor if context.differences else Visitor
+        self._visitor = visitor(
             context=context,
             store=store,
             assembly=self._assembly,
