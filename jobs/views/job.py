@@ -15,7 +15,7 @@ from jobs.models import Job
 from jobs.selectors_pages.history import JobStory, report_of_test, story
 from snapcopy_site.lib.roles import operator_required, viewer_required
 
-from .answers import control, launch
+from .answers import control, launch, safe_next
 from .card import JobCard, stock_commands
 
 Order = Callable[..., Job]
@@ -49,7 +49,7 @@ def order_job(request: HttpRequest, pk: int, order: str) -> HttpResponseRedirect
         raise Http404("There is no such order.")
     carry_out, said = ORDERS[order]
     found = get_object_or_404(Job, pk=pk)
-    return control(request, lambda: carry_out(found, user=request.user), said=said, back=_address(pk))
+    return control(request, lambda: carry_out(found, user=request.user), said=said, back=safe_next(request, _address(pk)))
 
 
 @operator_required

@@ -126,6 +126,7 @@ class NavItem:
     icon: str
     url_name: str
     key: str = ""
+    role: Role = Role.VIEWER
     staff: bool = False
 
 
@@ -138,7 +139,7 @@ NAVIGATION = (
     NavItem(label="Media", icon="media", url_name="policies:media_list", key="m"),
     NavItem(label="Access nodes", icon="nodes", url_name="policies:node_list", key="n"),
     NavItem(label="Activity", icon="activity", url_name="policies:activity", key="a"),
-    NavItem(label="Users", icon="users", url_name="policies:user_list", key="u"),
+    NavItem(label="Users", icon="users", url_name="policies:user_list", key="u", role=Role.ADMIN),
     NavItem(label="Docs", icon="docs", url_name="docs", key="d"),
     NavItem(label="Django admin", icon="admin", url_name="admin:index", staff=True),
 )
@@ -149,14 +150,14 @@ def navigation(context: Context) -> list[dict[str, str | bool]]:
     """The entries this user can open, the current one marked; entries whose page is not installed are left out."""
     request = context.get("request")
     path = request.path if request else ""
-    staff = bool(request and getattr(request, "user", None) and request.user.is_staff)
+    user = getattr(request, "user", None)
     entries: list[dict[str, str | bool]] = []
     for item in NAVIGATION:
         try:
             url = reverse(item.url_name)
         except NoReverseMatch:
             continue
-        if staff or not item.staff:
+        if has_role(user, item.role) and (not item.staff or getattr(user, "is_staff", False)):
             current = path == url if url == "/" else path.startswith(url)
             entries.append({"label": item.label, "icon": item.icon, "url": url, "key": item.key, "current": current})
     return entries

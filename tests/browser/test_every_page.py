@@ -1,0 +1,112 @@
+"""Every page: accessible in light and dark, no sideways scrolling at 360 px, nothing on the console."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.urls import reverse
+from playwright.sync_api import Page
+
+from policies.models import AccessNode, FileServer, Media, StoragePolicy
+from snapcopy_site.lib.roles import Role
+from tests.browser.conftest import Visit
+from tests.browser.world import World, make_world
+
+RULES = {
+    "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+}
+
+
+@pytest.fixture
+def world(visit: Visit) -> World:
+    return make_world()
+
+
+def test_pages_of_the_work_are_accessible_and_fit(visit: Visit, world: World) -> None:
+    subclient = world.home
+    _inspect(
+        visit,
+        "/",
+        "/protect/",
+        reverse("subclient", args=(subclient.file_server.name, subclient.name)),
+        "/jobs/",
+        "/jobs/?state=failed",
+        "/jobs/?state=killed",
+        *(f"/jobs/{job.pk}/" for job in (world.running, world.failed, world.partial, world.waiting)),
+        "/restore/",
+        reverse("restore-start", args=(world.copied.pk,)) + "?path=/srv/home",
+    )
+
+
+def test_pages_of_the_configuration_are_accessible_and_fit(visit: Visit, world: World) -> None:
+    policy, medium = StoragePolicy.objects.get(), Media.objects.get()
+    server, node = FileServer.objects.get(), AccessNode.objects.get(name="backup-1")
+    _inspect(
+        visit,
+        "/policies/",
+        f"/policies/{policy.pk}/",
+        f"/policies/{policy.pk}/edit/",
+        f"/policies/{policy.pk}/delete/",
+        f"/policies/{policy.pk}/copies/add/",
+        "/media/",
+        f"/media/{medium.pk}/",
+        f"/media/{medium.pk}/edit/",
+        "/nodes/",
+        f"/nodes/{node.pk}/",
+        f"/nodes/{node.pk}/edit/",
+        "/file-servers/",
+        f"/file-servers/{server.pk}/",
+        f"/file-servers/{server.pk}/edit/",
+        "/subclients/",
+        f"/subclients/{world.home.pk}/edit/",
+        "/start/",
+        "/users/",
+        "/users/add/",
+        "/activity/",
+        "/account/password/",
+        "/docs/",
+        "/docs/errors/",
+    )
+
+
+def test_the_first_page_of_an_empty_installation_is_accessible_and_fits(visit: Visit) -> None:
+    _inspect(visit, "/", "/protect/", "/jobs/", "/restore/", "/media/", "/policies/", "/nodes/")
+
+
+def test_pages_for_strangers_are_accessible_and_fit(visit: Visit) -> None:
+    _inspect(visit, "/sign-in/", "/sign-in/no-such-link/", role=None, expected=("410",))
+
+
+def test_pages_that_refuse_are_accessible_and_fit(visit: Visit) -> None:
+    _inspect(visit, "/users/", "/no/such/page/", role=Role.VIEWER, expected=("403", "404"))
+
+
+def _inspect(visit: Visit, *paths: str, role: Role | None = Role.ADMIN, expected: tuple[str, ...] = ()) -> None:
+    visitor = visit(role)
+    visitor.expected = expected
+    page, faults = visitor.page, []
+    for path in paths:
+        page.emulate_media(color_scheme="light")
+        page.set_viewport_size({"width": 1440, "height": 900})
+        visitor.open(path)
+        assert page.title().endswith("SnapCopy"), path
+        faults += _axe(page, path, RULES)
+        page.emulate_media(color_scheme="dark")
+        faults += _axe(page, f"{path} dark", {"runOnly": ["color-contrast"]})
+        page.set_viewport_size({"width": 360, "height": 740})
+        width = page.evaluate("document.documentElement.scrollWidth")
+        if width > 360:
+            faults.append(f"{path}: {width} px wide at 360")
+        faults += _axe(page, f"{path} narrow", {"runOnly": ["target-size", "scrollable-region-focusable"]})
+    assert not faults, "\n".join(faults)
+
+
+def _axe(page: Page, where: str, options: dict[str, Any]) -> list[str]:
+    found = Axe().run(page, options={**options, "resultTypes": ["violations"]}).response["violations"]
+    return [
+        f"{where}: {violation['id']}: {node['html'][:160]} ({node['failureSummary'][:200]})"
+        for violation in found
+        for node in violation["nodes"][:3]
+    ]
