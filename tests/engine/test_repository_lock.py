@@ -152,11 +152,14 @@ def test_stale_locks_are_cleared_on_the_way_and_told(repository: Repository, for
     lock.release()
 
 
-def test_a_shared_lock_leaves_stale_shared_locks_alone(repository: Repository, foreign: Foreign) -> None:
-    foreign(age=STALE_SECONDS + 5)
-    take(repository, exclusive=False).release()
-    assert len(list_locks(repository)) == 1
-    assert len(clear_locks(repository)) == 1
+def test_a_shared_lock_clears_stale_shared_locks_and_leaves_living_ones(
+    repository: Repository, foreign: Foreign
+) -> None:
+    stale, living = foreign(age=STALE_SECONDS + 5), foreign()
+    lock = take(repository, exclusive=False)
+    assert [cleared.id for cleared in lock.cleared] == [stale]
+    lock.release()
+    assert [left.id for left in list_locks(repository)] == [living]
 
 
 def test_unlock_removes_stale_locks_only_unless_told_otherwise(repository: Repository, foreign: Foreign) -> None:

@@ -70,7 +70,7 @@ class RepositoryLock:
         self._thread: threading.Thread | None = None
         self._lost: EngineError | None = None
         self.cleared: list[LockInfo] = []
-        """Stale locks of others that were removed on the way."""
+        """Stale locks that were removed on the way, of either kind: a killed job's must not hinder stock restic either."""
 
     @property
     def id(self) -> FileId | None:
@@ -155,11 +155,13 @@ class RepositoryLock:
 
     def _refuse_conflicts(self) -> None:
         for lock in list_locks(self._repository):
-            if lock.id == self._id or not (self._exclusive or lock.exclusive):
+            if lock.id == self._id:
                 continue
             if lock.verdict.is_stale:
                 self._repository.delete_file(FileKind.LOCK, lock.id)
                 self.cleared.append(lock)
+                continue
+            if not (self._exclusive or lock.exclusive):
                 continue
             raise RepositoryLocked(
                 f"The repository is locked {lock}, for {max(0, round(lock.age_seconds))} s since its last sign of life."
