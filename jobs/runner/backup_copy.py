@@ -12,7 +12,7 @@ from jobs.engine.errors import SnapshotMissing
 from jobs.engine.events import PhaseName
 from jobs.engine.ids import FileId
 from jobs.engine.operations import backup_copy
-from jobs.engine.plan import CopyPlan, CopyResult, CopySettings, SourceRoot, StoredPath, Trust
+from jobs.engine.plan import CopyPlan, CopyResult, CopySettings, SourceRoot, StoredPath
 from jobs.engine.repository.layout import FileKind, file_name
 from jobs.engine.snapshots.base import Capability, SnapshotEngine
 from jobs.models import BackupCopy, CopyState, Job
@@ -107,7 +107,6 @@ def _is_on_media(base: BackupCopy) -> bool:
 
 def _plan(task: Task, row: BackupCopy, roots: tuple[SourceRoot, ...], base: BackupCopy | None) -> CopyPlan:
     subclient = row.snapshot.subclient
-    is_copied = any(root.origins is not None for root in roots)
     return CopyPlan(
         roots=roots,
         hostname=subclient.file_server.name,
@@ -115,9 +114,7 @@ def _plan(task: Task, row: BackupCopy, roots: tuple[SourceRoot, ...], base: Back
         taken_at_ns=ref_from_row(row.snapshot).taken_at_ns,
         parent=FileId(base.snapshot_file_id) if base and base.snapshot_file_id else None,
         tags=(f"subclient={subclient.path}", f"snapshot={row.snapshot.name}", f"job={task.job.pk}"),
-        settings=CopySettings(
-            state_directory=_state_directory(row), trust=Trust.MTIME_SIZE if is_copied else Trust.FULL
-        ),
+        settings=CopySettings(state_directory=_state_directory(row)),
     )
 
 
