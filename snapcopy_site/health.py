@@ -26,8 +26,8 @@ from django.db.migrations.executor import MigrationExecutor
 from policies.models import AccessNode, Secret
 from snapcopy_site.lib import env
 from snapcopy_site.lib.home import Home
+from snapcopy_site.running import running_url
 from snapcopy_site.service_account import EmbeddedServerFailed, postgres_account
-from snapcopy_site.supervisor import running_url
 
 MINIMUM_PYTHON: Final = (3, 11)
 MINIMUM_POSTGRES: Final = 140000

@@ -7,7 +7,6 @@ free only when the last of them is gone; that makes a second start beside a dyin
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import os
 import secrets
@@ -17,28 +16,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from snapcopy_site import children, embedded
+from snapcopy_site import children, embedded, running
 from snapcopy_site.lib import env
 from snapcopy_site.lib.home import Home
 from snapcopy_site.listening import Listener, ListenRefused, listen
+from snapcopy_site.running import CannotStart
 from snapcopy_site.service import Service
 from snapcopy_site.service_account import EmbeddedServerFailed
 
 CODE_FOLDER: Final = Path(__file__).resolve().parent.parent
 NODE_STOP_SECONDS: Final = 45.0
 """A running job writes a checkpoint and closes its files first (it has 30 s)."""
-LOCK_WAIT_SECONDS: Final = 60.0
 WEB_START_SECONDS: Final = 60.0
 REFUSED: Final = 4
 """Exit code of a command that started nothing and said why (/docs/scripts/)."""
-
-
-class CannotStart(RuntimeError):
-    """``str(error)`` says why and what to do."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -67,7 +61,7 @@ class Supervisor:
 
     def run(self, listener: Listener, *, demo: bool) -> None:
         """Start, supervise, stop. Raises CannotStart, EmbeddedServerFailed; whatever was started is stopped then."""
-        self._take_lock()
+        self._lock = running.take_lock(self.home, say=_say)
         self._watch_signals()
         try:
             self._start(listener, demo=demo)
@@ -103,7 +97,7 @@ class Supervisor:
         self._wait_for_web(web, listener)
         if self._must_stop():
             return
-        self._write_state(listener.url)
+        running.write_state(self.home, url=listener.url)
         _say(f"\n  Open     {listener.url}\n  Sign in  {listener.url}sign-in/{token}/   (works once, for one hour)\n")
         _say(f"Logs are in {self.home.logs}. Stop with Ctrl-C.")
         if demo:
@@ -200,33 +194,6 @@ class Supervisor:
             if not service.wait_until_stopped(hurry=lambda: self.stop_requests > asked):
                 _say(f"{service.name} did not stop in time and was killed.")
 
-    def _take_lock(self) -> None:
-        self.home.path.mkdir(parents=True, exist_ok=True)
-        self._lock = os.open(self.home.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        ends_at = time.monotonic() + LOCK_WAIT_SECONDS
-        said = False
-        while not _try_lock(self._lock):
-            running = _read_state(self.home.state)
-            if running is None or _is_alive(int(str(running["pid"]))):
-                where = f" at {running['url']} (process {running['pid']})" if running else ""
-                raise CannotStart(
-                    f"SnapCopy is already running on {self.home.path}{where}.\n"
-                    "`snapcopy link` gives a new sign-in link; `--home FOLDER` starts another installation beside it."
-                )
-            if time.monotonic() > ends_at:
-                raise CannotStart(f"the servers of an earlier start on {self.home.path} do not end.")
-            if not said:
-                _say("An earlier start was killed; its servers are still stopping.")
-                said = True
-            time.sleep(0.05)
-
-    def _write_state(self, url: str) -> None:
-        started_at = datetime.now(UTC).isoformat(timespec="seconds")
-        content = json.dumps({"pid": os.getpid(), "url": url, "started_at": started_at})
-        temporary = self.home.state.with_suffix(".new")
-        temporary.write_text(content)
-        os.replace(temporary, self.home.state)
-
     def _watch_signals(self) -> None:
         signal.set_wakeup_fd(self._woken, warn_on_full_buffer=False)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -259,38 +226,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--home", help="folder of the installation (SNAPCOPY_HOME)")
     return parser
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _read_state(path: Path) -> dict[str, object] | None:
-    try:
-        state = json.loads(path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
-    return state if isinstance(state, dict) else None
-
-
-def running_url(home: Home) -> str | None:
-    """Where the product that runs on this home can be opened; None when none runs."""
-    state = _read_state(home.state)
-    return str(state["url"]) if state and _is_alive(int(str(state["pid"]))) else None
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _write_once(path: Path, content: str) -> None:

@@ -105,6 +105,7 @@ def test_one_command_brings_everything_up_and_ctrl_c_takes_it_down(folder: Path,
         assert product.stop(signal.SIGINT) == 0
         wait_for(lambda: not any(map(is_alive, family)), seconds=5, what="every process ends")
         assert "killed" not in product.said
+        assert "is killed" not in (home / "log" / "node.log").read_text(), "every worker ended by itself"
     with Product(home, as_user=as_user) as again:
         again.wait_until_up()
         status, page = browser.get(_origin(again) + "/account/password/")
@@ -150,6 +151,19 @@ def test_a_server_that_dies_is_started_again(folder: Path) -> None:
             os.kill(_child_called(product, name), signal.SIGKILL)
         for name in ("Postgres", "Valkey", "web"):
             assert f"{name} ended by signal 9" in product.wait_for_line(re.compile(f"^{name} ended.*"))[0]
+
+
+def test_sample_data_is_built_within_a_minute_and_only_once(folder: Path) -> None:
+    with Product(folder / "sc", "--demo") as product:
+        product.wait_until_up()
+        product.wait_for_line(re.compile("^The sample data is ready"), seconds=60)
+        jobs = [json.loads(line) for line in run(folder / "sc", "jobs", "--json").stdout.splitlines()]
+        states = {job["state"] for job in jobs}
+        assert states == {"completed", "completed_with_errors"}, jobs
+        product.stop()
+    with Product(folder / "sc", "--demo") as again:
+        again.wait_until_up()
+        again.wait_for_line(re.compile("^The sample data is there already"), seconds=30)
 
 
 def test_a_busy_port_is_named_before_anything_is_started(folder: Path) -> None:

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.urls import reverse
 
 from snapcopy_site import sign_in
-from snapcopy_site.supervisor import running_url
+from snapcopy_site.running import running_url
 
 
 class Command(BaseCommand):
