@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from jobs.engine.errors import EngineError, NotInCopy, RepositoryDamaged, RepositoryMissing, WrongPassword
-from jobs.engine.ids import FileId
+from jobs.engine.ids import BlobId, FileId
 from jobs.engine.repository.index_load import load_index
-from jobs.engine.repository.layout import BlobKind, FileKind, file_name
+from jobs.engine.repository.layout import BlobKind, FileKind, file_name, pack_name
 from jobs.engine.repository.lock_file import list_locks
 from jobs.engine.repository.pack import read_pack_header
 from jobs.engine.repository.reader import BlobReader
@@ -198,3 +198,26 @@ def test_snapshot_files_are_found_by_prefix_and_by_what_they_hold(tmp_path: Path
             find_snapshot_file(repository, FileId(wanted))
     with pytest.raises(NotInCopy):
         find_snapshot_file(repository, "latest", tags=("c",))
+
+
+def test_many_blobs_are_read_at_once_in_any_order_and_the_damaged_one_is_told(tmp_path: Path) -> None:
+    repository = new_repository(tmp_path / "r")
+    filled = fill(repository)
+    reader = BlobReader(repository, load_index(repository))
+    ids = [*filled.data, *filled.data, BlobId(bytes(32))]
+    random.Random(4).shuffle(ids)
+    found = list(reader.read_many(BlobKind.DATA, ids))
+    assert len(found) == len(filled.data) + 1
+    told = {blob: result for blob, result in found if isinstance(result, RepositoryDamaged)}
+    assert told.keys() == {BlobId(bytes(32))}
+    assert {blob: result for blob, result in found if blob not in told} == filled.data
+    place = reader.index.find(BlobKind.DATA, ids[0])
+    assert place is not None
+    name = pack_name(place[0])
+    raw = bytearray(repository.media.get(name))
+    raw[place[1].offset + 20] ^= 1
+    repository.media.put(name, [raw])
+    damaged = {
+        blob for blob, result in reader.read_many(BlobKind.DATA, list(filled.data)) if not isinstance(result, bytes)
+    }
+    assert damaged == {ids[0]}

@@ -70,7 +70,7 @@ class RepositoryLock:
         self._thread: threading.Thread | None = None
         self._lost: EngineError | None = None
         self.cleared: list[LockInfo] = []
-        """Stale locks that were removed on the way, of either kind: a killed job's must not hinder stock restic either."""
+        """Stale locks of either kind that were removed on the way: a killed job's must not hinder stock restic."""
 
     @property
     def id(self) -> FileId | None:
