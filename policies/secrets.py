@@ -61,6 +61,9 @@ def secrets_of(owner: Owner) -> dict[str, PlainSecret]:
     if not rows:
         return {}
     keys = {key.id: key for key in keyring.read_keys(_path())}
+    if any(row.key_id not in keys for row in rows):
+        # a rotation may have sealed the rows again and dropped the old key since they were read
+        rows = list(owner.secrets.all())
     return {row.field: _open(keys, owner, row) for row in rows}
 
 

@@ -15,10 +15,13 @@ from snapcopy_site.lib.roles import Role, forget_role, role_of
 def create_user(
     *, username: str, email: str = "", full_name: str = "", role: Role, user: audit.Actor, how: str = audit.How.WEB
 ) -> User:
-    """A user without a usable password: hand out a sign-in link. Raises ValidationError."""
+    """A user without a usable password: hand out a sign-in link. Raises ValidationError.
+
+    An admin may do everything, the Django admin included, so they are a superuser.
+    """
     if User.objects.filter(username__iexact=username).exists():
         raise ValidationError({"username": "There is a user of this name already."})
-    person = User(username=username, email=email, first_name=full_name)
+    person = User(username=username, email=email, first_name=full_name, **_marks(role))
     person.set_unusable_password()
     groups = [_group(role)]
     return writing.create(person, values={"groups": groups}, user=user, how=how, sentence=f"Role {role.value}.")
@@ -36,12 +39,11 @@ def update_user(
 
 @transaction.atomic
 def set_user_role(person: User, *, role: Role, user: audit.Actor, how: str = audit.How.WEB) -> User:
-    """Exactly this role; who is no longer admin loses the superuser's mark. Refuses to leave no admin."""
+    """Exactly this role, with or without the superuser's marks. Refuses to leave no admin."""
     groups = [*person.groups.exclude(name__in=list(Role)), _group(role)]
-    values: dict[str, object] = {"groups": groups}
+    values: dict[str, object] = {"groups": groups, **_marks(role)}
     if role is not Role.ADMIN:
         _require_another_admin(person, "take the role from")
-        values |= {"is_superuser": False, "is_staff": False}
     writing.update(person, values=values, user=user, how=how, sentence=f"Role {role.value}.")
     forget_role(person)
     return person
@@ -53,6 +55,11 @@ def set_user_active(person: User, *, is_active: bool, user: audit.Actor, how: st
     if not is_active:
         _require_another_admin(person, "deactivate")
     return writing.update(person, values={"is_active": is_active}, user=user, how=how)
+
+
+def _marks(role: Role) -> dict[str, bool]:
+    is_admin = role is Role.ADMIN
+    return {"is_superuser": is_admin, "is_staff": is_admin}
 
 
 def _group(role: Role) -> Group:

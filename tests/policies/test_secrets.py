@@ -6,7 +6,9 @@ import json
 import logging
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -15,7 +17,7 @@ from django.db import connection
 from jobs.engine.plan import Secret as PlainSecret
 from policies import keyring, secrets
 from policies.errors import KeyringRefused, SecretUnreadable
-from policies.models import AuditEntry, Secret
+from policies.models import AuditEntry, Media, Secret
 from policies.resolve import media_password
 from policies.services import update_media
 from tests.factories import make_media
@@ -158,3 +160,30 @@ def test_an_empty_secret_keeps_the_stored_one() -> None:
     medium = make_media(password=WORD)
     update_media(medium, user=None, secrets={secrets.REPOSITORY_PASSWORD: PlainSecret("")})
     assert media_password(medium).reveal() == WORD
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rotations_beside_writers_and_readers_lose_nothing(key_file: Path) -> None:
+    media = [make_media(f"/srv/{number}", name=f"m{number}") for number in range(3)]
+    is_over = Event()
+
+    def write_and_read(medium: Media) -> str:
+        try:
+            number = 0
+            while not is_over.is_set():
+                number += 1
+                secrets.store_secret(medium, secrets.REPOSITORY_PASSWORD, PlainSecret(f"{medium.name}-{number}"))
+                assert media_password(medium).reveal() == f"{medium.name}-{number}"
+            return f"{medium.name}-{number}"
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(media)) as pool:
+        last = [pool.submit(write_and_read, medium) for medium in media]
+        try:
+            for _ in range(10):
+                secrets.rotate_keys(drop_old=True)
+        finally:
+            is_over.set()
+    assert [media_password(medium).reveal() for medium in media] == [future.result() for future in last]
+    assert len(keyring.read_keys(key_file)) == 1

@@ -269,6 +269,12 @@ def test_a_user_name_is_taken_whatever_its_case() -> None:
     assert "username" in messages_of(refusal)
 
 
+def test_an_admin_may_use_the_django_admin_too() -> None:
+    person = services.create_user(username="ann", role=Role.ADMIN, user=None)
+    assert (person.is_superuser, person.is_staff) == (True, True)
+    assert role_of(person) is Role.ADMIN
+
+
 def test_a_user_has_one_role_only() -> None:
     person = make_user(Role.VIEWER)
     services.set_user_role(person, role=Role.ADMIN, user=None)
