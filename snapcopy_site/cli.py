@@ -48,17 +48,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not words or words[0] in {"help", "-h", "--help"}:
         print(USAGE, end="")
         return 0
+    try:
+        return _run(words)
+    except env.InvalidEnvironment as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _run(words: list[str]) -> int:
     if words[0] in WITHOUT_DJANGO:
         return int(import_module(WITHOUT_DJANGO[words[0]]).main(words[1:]))
     if words[0] == "commands":
         words = ["help"]
     if not words[0].startswith("-"):
         words[0] = words[0].replace("-", "_")
-    try:
-        import_module("django.core.management").execute_from_command_line(["snapcopy", *words])
-    except env.InvalidEnvironment as error:
-        print(error, file=sys.stderr)
-        return 2
+    import_module("django.core.management").execute_from_command_line(["snapcopy", *words])
     return 0
 
 

@@ -61,6 +61,21 @@ def test_a_home_without_a_folder_is_a_wrong_command_line(capsys: pytest.CaptureF
     assert "--home" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("command", "name"), [("up", "SNAPCOPY_PORT"), ("doctor", "SNAPCOPY_HTTPS")])
+def test_a_variable_that_cannot_be_used_is_named(command: str, name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "manage.py", command],
+        cwd=Path(cli.__file__).parent.parent,
+        env={**os.environ, name: "what"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert name in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_up_needs_no_django() -> None:
     code = "import sys, snapcopy_site.supervisor; sys.exit('django' in sys.modules)"
     assert (
