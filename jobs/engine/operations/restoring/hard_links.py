@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from enum import StrEnum
 from hashlib import sha256
 from typing import Final
 
 from ...repository.tree import Node
-from .directories import Directories
+from .directories import IN_PROGRESS_MODE, Directories
 from .items import Parts
 from .metadata import Warnings
 from .temporary import TemporaryNames, unlink_quietly
@@ -97,9 +98,16 @@ class HardLinks:
                 raise
 
     def complete(self, home: Parts, key: bytes, parts: Parts, name: bytes) -> None:
-        """The claimed file is whole: publish it for the other links, and as ``name``. Raises OSError."""
+        """The claimed file is whole: publish it for the other links, and as ``name``. Raises OSError.
+
+        If a link from an earlier attempt was adopted meanwhile, that one stays.
+        """
         home_fd = self._home_fd(home)
-        os.rename(key + _PART, key, src_dir_fd=home_fd, dst_dir_fd=home_fd)
+        try:
+            os.link(key + _PART, key, src_dir_fd=home_fd, dst_dir_fd=home_fd)
+        except FileExistsError:
+            pass
+        os.unlink(key + _PART, dir_fd=home_fd)
         self._link(home, key, parts, name)
 
     def abandon(self, home: Parts, key: bytes) -> None:
@@ -110,7 +118,10 @@ class HardLinks:
             return
 
     def adopt(self, home: Parts, key: bytes, parts: Parts, name: bytes, *, path: bytes) -> None:
-        """``name`` is complete from an earlier attempt: it and the other links become one file. Raises OSError."""
+        """``name`` is complete from an earlier attempt: it and the other links become one file. Raises OSError.
+
+        The directory, which may be complete as well, keeps its times.
+        """
         if not self._has_links(home, path):
             return
         try:
@@ -122,10 +133,22 @@ class HardLinks:
                 follow_symlinks=False,
             )
         except FileExistsError:
-            self._link(home, key, parts, name)
+            self._relink(home, key, parts, name)
         except OSError as error:
             if error.errno not in {errno.EMLINK, errno.EXDEV}:
                 raise
+
+    def _relink(self, home: Parts, key: bytes, parts: Parts, name: bytes) -> None:
+        """While a directory that may be complete is changed, it carries the mode that says it is not."""
+        fd = self._directories.fd(parts)
+        before = os.fstat(fd)
+        if _inode(fd, name) == _inode(self._home_fd(home), key):
+            return
+        os.fchmod(fd, IN_PROGRESS_MODE)
+        self._link(home, key, parts, name)
+        fd = self._directories.fd(parts)
+        os.utime(fd, ns=(before.st_atime_ns, before.st_mtime_ns))
+        os.fchmod(fd, stat.S_IMODE(before.st_mode))
 
     def _has_links(self, home: Parts, path: bytes) -> bool:
         if home not in self.homes and home not in self._unsupported:
@@ -176,3 +199,7 @@ class HardLinks:
     def _retire(self, home: Parts, key: bytes) -> None:
         """A file has as many links as it can have: the next ones share another one."""
         unlink_quietly(key, self._home_fd(home))
+
+
+def _inode(directory_fd: int, name: bytes) -> int:
+    return os.stat(name, dir_fd=directory_fd, follow_symlinks=False).st_ino

@@ -1,7 +1,7 @@
 """Owner, mode, times, extended attributes and ACLs of what was restored; what cannot be set is counted, not fatal.
 
-Order matters: the owner first (it clears setuid and capabilities), then attributes (ACLs among them), then the mode,
-then the times.
+Order matters: the owner first (it clears setuid and capabilities), then attributes (ACLs among them), then the times,
+and the mode last: on a directory it says that nothing is missing any more.
 """
 
 from __future__ import annotations
@@ -69,14 +69,14 @@ class Metadata:
             self._set_attributes(fd, node, path, follow=True)
             must_set_mode = True
         try:
+            os.utime(fd, ns=(node.atime_ns, node.mtime_ns))
+        except (OSError, OverflowError) as error:
+            self._warnings.add("the times", error, path)
+        try:
             if must_set_mode:
                 os.fchmod(fd, mode)
         except OSError as error:
             self._warnings.add("the mode", error, path)
-        try:
-            os.utime(fd, ns=(node.atime_ns, node.mtime_ns))
-        except (OSError, OverflowError) as error:
-            self._warnings.add("the times", error, path)
 
     def set_on_folder(self, fd: int, node: Node | None, path: bytes, *, is_new: bool) -> None:
         """A directory when all its entries are there; one that is new and not wanted gets the ordinary mode."""
