@@ -8,9 +8,11 @@ from pathlib import Path
 from django.db.models import F
 from django.utils import timezone
 
-from jobs.engine.errors import SnapshotMissing
+from jobs.engine.errors import EngineError, SnapshotMissing
 from jobs.engine.events import PhaseName
 from jobs.engine.ids import FileId
+from jobs.engine.media.base import Media as MediaDriver
+from jobs.engine.media.base import Usage
 from jobs.engine.operations import backup_copy
 from jobs.engine.plan import CopyPlan, CopyResult, CopySettings, SourceRoot, StoredPath
 from jobs.engine.repository.layout import FileKind, file_name
@@ -54,13 +56,14 @@ def _copy(task: Task, row: BackupCopy, subclient: Subclient, copy: Copy, media: 
             roots = _open_sources(engine, row, base, stack)
             plan = _plan(task, row, roots, base)
             result = backup_copy.run(plan, driver, password, task.recorder, task.orders, task.clock)
+        usage = _usage(driver)
     finally:
         driver.close()
     exceptions = max(result.counters.exceptions, task.recorder.exceptions)
     return Done(
         exceptions=exceptions,
         result={"snapshot_file_id": result.snapshot_file_id, "tree_id": result.tree_id, "source": result.source_note},
-        record=lambda: _record(row, media, base, result, exceptions),
+        record=lambda: _record(row, media, base, result, exceptions=exceptions, usage=usage),
     )
 
 
@@ -123,7 +126,17 @@ def _state_directory(row: BackupCopy) -> Path:
     return Home.current().path / "copy-state" / f"{row.snapshot.subclient_id}-{row.copy_id}"
 
 
-def _record(row: BackupCopy, media: Media, base: BackupCopy | None, result: CopyResult, exceptions: int) -> None:
+def _usage(driver: MediaDriver) -> Usage | None:
+    """How full the medium is now. A copy that is done does not fail because nobody can tell."""
+    try:
+        return driver.usage()
+    except EngineError:
+        return None
+
+
+def _record(
+    row: BackupCopy, media: Media, base: BackupCopy | None, result: CopyResult, *, exceptions: int, usage: Usage | None
+) -> None:
     """The copy is on media: its state, figures and base change with the job's own end (RULES L4)."""
     counters = result.counters
     used = result.parent_used is not None
@@ -141,4 +154,4 @@ def _record(row: BackupCopy, media: Media, base: BackupCopy | None, result: Copy
         exceptions=exceptions,
         copied_at=timezone.now(),
     )
-    record_copied_bytes(media, stored_bytes=counters.bytes_stored)
+    record_copied_bytes(media, stored_bytes=counters.bytes_stored, usage=usage)

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from jobs.engine.errors import EngineError, RepositoryMissing
 from jobs.engine.media.base import Media as MediaDriver
-from jobs.engine.media.base import TestReport, TestStep
+from jobs.engine.media.base import TestReport, TestStep, Usage
 from jobs.engine.options import field_specs
 from jobs.engine.plan import Secret as PlainSecret
 from jobs.engine.repository.repository import Repository
@@ -109,10 +109,17 @@ def ensure_repository(media: Media) -> Repository:
     return repository
 
 
-def record_copied_bytes(media: Media, *, stored_bytes: int) -> None:
-    """Add what a backup copy stored to the known size of the repository; two copies at once lose nothing."""
-    known = Coalesce(F("stored_bytes"), 0)
-    Media.objects.filter(pk=media.pk).update(stored_bytes=known + stored_bytes, measured_at=timezone.now())
+def record_copied_bytes(media: Media, *, stored_bytes: int, usage: Usage | None = None) -> None:
+    """Add what a backup copy stored to the known size of the repository; two copies at once lose nothing.
+
+    ``usage`` is what the medium said of itself after the copy; None = it was not asked, or could not tell.
+    """
+    Media.objects.filter(pk=media.pk).update(
+        stored_bytes=Coalesce(F("stored_bytes"), 0) + stored_bytes,
+        total_bytes=usage.total_bytes if usage else F("total_bytes"),
+        free_bytes=usage.free_bytes if usage else F("free_bytes"),
+        measured_at=timezone.now(),
+    )
 
 
 def run_media_test(media: Media) -> TestReport:
