@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from django.db.models import Count, Max, Q, QuerySet
 from django.utils import timezone
 
-from jobs.models import BackupCopy, CopyState, Job, JobState, Operation, Snapshot, SnapshotState
+from jobs.models import BackupCopy, Job, JobState, Operation, Snapshot, SnapshotState
 from jobs.rules import placement, states
 from policies.models import AccessNode, Copy, CopyKind, Subclient
 
@@ -107,20 +107,6 @@ def jobs_to_place() -> QuerySet[Job]:
         Job.objects.filter(due, state__in=(JobState.WAITING, JobState.PENDING), want=Job.Want.RUN)
         .exclude(awaits_children=True)
         .order_by("priority", "pk")
-    )
-
-
-def subclients_overview() -> QuerySet[Subclient]:
-    """Every subclient with what lists of them show, in one query."""
-    return Subclient.objects.select_related("file_server", "policy").annotate(
-        snapshot_count=Count("snapshots", filter=Q(snapshots__state=SnapshotState.PRESENT), distinct=True),
-        last_snapshot_at=Max("snapshots__taken_at"),
-        last_copied_at=Max("snapshots__backup_copies__copied_at"),
-        to_be_copied=Count(
-            "snapshots__backup_copies",
-            filter=Q(snapshots__backup_copies__state=CopyState.TO_BE_COPIED),
-            distinct=True,
-        ),
     )
 
 

@@ -20,7 +20,15 @@ from jobs.models import BackupCopy, Job, JobState, Snapshot
 from jobs.rules import states
 from jobs.runner import demo_tree
 from jobs.runner.task import Task
-from jobs.services import CannotControl, CannotLaunch, kill_job, launch_backup_copy, launch_restore, launch_snapshot
+from jobs.services import (
+    CannotControl,
+    CannotLaunch,
+    kill_job,
+    launch_backup_copy,
+    launch_restore,
+    launch_snapshot,
+    launch_test,
+)
 from jobs.services.failures import ConfigurationDeleted, SampleDataFailed
 from jobs.services.outcomes import Done, Outcome
 from policies import services as configuration
@@ -47,6 +55,7 @@ def _run(task: Task, folder: Path, node: AccessNode) -> Outcome:
     demo_tree.build(source)
     subclient = _configure(task, folder, node)
     task.tell("sample-tree", f"Sample files are in {source}; the subclient {subclient.path} protects them.")
+    _test(task, subclient)
 
     task.phase(PhaseName.SNAPSHOT)
     _snap_and_copy(task, subclient, JobState.COMPLETED)
@@ -93,6 +102,14 @@ def _configure(task: Task, folder: Path, node: AccessNode) -> Subclient:
         policy=policy,
         **who,
     )
+
+
+def _test(task: Task, subclient: Subclient) -> None:
+    """Press **Test** on the medium and the file server, as a person would."""
+    for tested in ({"media": Media.objects.get(name=MEDIUM)}, {"file_server": subclient.file_server}):
+        job = _wait(task, launch_test(**tested, node=task.job.node, **_who(task)))
+        if job.state != JobState.COMPLETED:
+            raise SampleDataFailed(f"Job {job.pk}, a test, is {job.get_state_display().lower()}.")
 
 
 def _snap_and_copy(task: Task, subclient: Subclient, ends: JobState) -> Snapshot:

@@ -35,6 +35,8 @@ def test_the_sample_data_shows_everything_once(farm: Farm) -> None:
     assert {child.started_by_label for child in job.children.all()} == {"viewer"}
     assert job.children.filter(operation="restore", state=JobState.COMPLETED).count() == 1
 
+    assert job.children.filter(operation="test", state=JobState.COMPLETED).count() == 2
+    assert Media.objects.get().last_test["ok"]  # type: ignore[index]
     password = media_password(Media.objects.get()).reveal()
     restic = Restic(repository=Home.current().demo / "media", password=password)
     restic.judge()
