@@ -28,6 +28,7 @@ LOOKS: dict[str, Look] = {
     "failed": Look("bad", "bad", "Failed"),
     "killed": Look("idle", "stop", "Killed"),
     "interrupted": Look("warn", "pause", "Interrupted"),
+    "retried": Look("warn", "clock", "To be retried"),
     # phases
     "done": Look("ok", "ok", "Done"),
     "skipped": Look("idle", "idle", "Skipped"),

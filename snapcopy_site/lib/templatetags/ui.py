@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 
@@ -68,11 +69,13 @@ def can(user: object, role: str) -> bool:
 @cache
 def has_error_page(code: str) -> bool:
     """Whether the documentation has a page for a stable error code."""
+    if re.fullmatch(r"[a-z0-9-]+", code) is None:
+        return False
     try:
         get_template(f"docs/errors/{code}.md")
     except (TemplateDoesNotExist, TemplateSyntaxError):
         return False
-    return bool(code)
+    return True
 
 
 @register.filter
