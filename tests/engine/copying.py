@@ -117,7 +117,7 @@ class Copier:
 
     @property
     def indexed(self) -> int:
-        return len(os.listdir(self.path / "index"))
+        return len(os.listdir(self.path / "index")) if (self.path / "index").exists() else 0
 
 
 def grow_tree(root: Path, *, directories: int = 60, files: int = 25, size: int = 3000) -> int:

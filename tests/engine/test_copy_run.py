@@ -21,16 +21,19 @@ from jobs.engine.errors import (
 from jobs.engine.events import FreeRun, PhaseName, PhaseStarted
 from jobs.engine.ids import FileId
 from jobs.engine.operations import backup_copy
-from jobs.engine.operations.copy_pipeline import file_reader, sizing, visit
+from jobs.engine.operations.copy_pipeline.sizing import sizing
 from jobs.engine.plan import CopyResult, CopySettings, Secret, SourceRoot, StoredPath, Trust
 from jobs.engine.repository.index_load import load_index
 from jobs.engine.repository.layout import BlobKind
 from jobs.engine.repository.reader import BlobReader
 from jobs.engine.repository.snapshot_file import read_snapshot_file
 from jobs.engine.repository.tree import Node, NodeKind
+from jobs.engine.source.listing import open_directory, open_file
 
 from .copying import Copier, grow_tree
 from .repositories import PASSWORD, disk_at
+
+PIPELINE = "jobs.engine.operations.copy_pipeline"
 
 
 @pytest.fixture(autouse=True)
@@ -95,24 +98,38 @@ def test_figures_of_an_unchanged_tree_are_those_of_the_whole_tree(copier: Copier
     assert second.directories_done == first.directories_done
 
 
+def _replace(path: Path, make: Callable[[Path], object]) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+    make(path)
+
+
+def _empty(root: Path) -> None:
+    for path in root.iterdir():
+        shutil.rmtree(path)
+
+
+FILE = "a1/b1/c1/f3"
 CHANGES: dict[str, Callable[[Path], object]] = {
-    "content": lambda root: (root / "a1/b1/c1/f2").write_bytes(b"new content"),
-    "same size": lambda root: (root / "a1/b1/c1/f2").write_bytes(os.urandom(3000)),
+    "content": lambda root: (root / FILE).write_bytes(b"new content"),
+    "same size": lambda root: (root / FILE).write_bytes(os.urandom(3000)),
     "a new file": lambda root: (root / "a1/b1/c1/new").write_bytes(b"new"),
-    "a file removed": lambda root: (root / "a1/b1/c1/f3").unlink(),
-    "a file renamed": lambda root: (root / "a1/b1/c1/f3").rename(root / "a2/moved"),
+    "a file removed": lambda root: os.unlink(root / FILE),
+    "a file renamed": lambda root: (root / FILE).rename(root / "a2/moved"),
     "a directory renamed": lambda root: (root / "a1/b1").rename(root / "a1/renamed"),
     "a directory removed": lambda root: shutil.rmtree(root / "a1/b1"),
-    "a file becomes a directory": lambda root: ((root / "a1/b1/c1/f3").unlink(), (root / "a1/b1/c1/f3").mkdir()),
-    "a directory becomes a file": lambda root: (shutil.rmtree(root / "a1/b1"), (root / "a1/b1").write_bytes(b"x")),
-    "a file becomes a link": lambda root: ((root / "a1/b1/c1/f3").unlink(), (root / "a1/b1/c1/f3").symlink_to("f1")),
-    "mode": lambda root: (root / "a1/b1/c1/f2").chmod(0o600),
+    "a file becomes a directory": lambda root: _replace(root / FILE, Path.mkdir),
+    "a directory becomes a file": lambda root: _replace(root / "a1/b1", Path.touch),
+    "a file becomes a link": lambda root: _replace(root / FILE, lambda path: path.symlink_to("f1")),
+    "mode": lambda root: (root / FILE).chmod(0o600),
     "a directory's mode": lambda root: (root / "a1/b1").chmod(0o700),
-    "an attribute": lambda root: os.setxattr(root / "a1/b1/c1/f2", "user.x", b"y"),
+    "an attribute": lambda root: os.setxattr(root / FILE, "user.x", b"y"),
     "a directory's attribute": lambda root: os.setxattr(root / "a1/b1", "user.x", b"y"),
-    "times": lambda root: os.utime(root / "a1/b1/c1/f2", ns=(1, 1)),
-    "a link added": lambda root: os.link(root / "a1/b1/c1/f2", root / "a3/link"),
-    "everything gone": lambda root: [shutil.rmtree(path) for path in root.iterdir()],
+    "times": lambda root: os.utime(root / FILE, ns=(1, 1)),
+    "a link added": lambda root: os.link(root / FILE, root / "a3/link"),
+    "everything gone": _empty,
 }
 
 
@@ -185,14 +202,12 @@ def test_a_file_changed_at_the_moment_of_the_last_copy_is_read_again(
 def test_a_file_that_cannot_be_read_is_told_and_left_out(
     copier: Copier, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = file_reader.open_file
-
     def refuse(name: str, directory_fd: int | None) -> int:
         if name == "f2":
             raise PermissionError(13, "Permission denied")
-        return real(name, directory_fd)
+        return open_file(name, directory_fd)
 
-    monkeypatch.setattr(file_reader, "open_file", refuse)
+    monkeypatch.setattr(f"{PIPELINE}.file_reader.open_file", refuse)
     result = copier.copy(source)
     assert result.counters.exceptions == 12
     assert len(copier.sink.failed) == 12
@@ -208,15 +223,13 @@ def test_a_file_that_cannot_be_read_is_told_and_left_out(
 def test_a_directory_that_cannot_be_read_is_told_and_left_out(
     copier: Copier, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = visit.open_directory
-
     def refuse(path: str) -> int:
         if path.endswith("/b1"):
             raise OSError(5, "Input/output error")
-        return real(path)
+        return open_directory(path)
 
     copier.copy(source)
-    monkeypatch.setattr(visit, "open_directory", refuse)
+    monkeypatch.setattr(f"{PIPELINE}.visit.open_directory", refuse)
     result = copier.copy(source)
     assert set(copier.sink.failed) == {b"/source/a%d/b1" % number for number in (0, 1, 3, 4)}
     assert result.counters.exceptions == len(copier.sink.failed)
@@ -228,14 +241,12 @@ def test_a_directory_that_cannot_be_read_is_told_and_left_out(
 def test_a_file_that_vanishes_is_told_and_left_out(
     copier: Copier, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = file_reader.open_file
-
     def vanish(name: str, directory_fd: int | None) -> int:
         if name == "f2":
             os.unlink(name, dir_fd=directory_fd)
-        return real(name, directory_fd)
+        return open_file(name, directory_fd)
 
-    monkeypatch.setattr(file_reader, "open_file", vanish)
+    monkeypatch.setattr(f"{PIPELINE}.file_reader.open_file", vanish)
     result = copier.copy(source)
     assert set(copier.sink.failed.values()) == {"file-vanished"}
     assert result.counters.exceptions == 12
@@ -250,13 +261,12 @@ def test_a_file_that_changes_while_it_is_read_is_stored_as_read(
     source.mkdir()
     (source / "file").write_bytes(os.urandom(3000))
     content = os.urandom(size)
-    real = file_reader.open_file
 
     def change(name: str, directory_fd: int | None) -> int:
         (source / "file").write_bytes(content)
-        return real(name, directory_fd)
+        return open_file(name, directory_fd)
 
-    monkeypatch.setattr(file_reader, "open_file", change)
+    monkeypatch.setattr(f"{PIPELINE}.file_reader.open_file", change)
     result = copier.copy(source)
     node = nodes_of(copier, result, source)["/file"]
     assert node.size == size
@@ -271,14 +281,13 @@ def test_a_file_replaced_by_a_fifo_while_it_is_read_is_told(
     source = tmp_path / "one"
     source.mkdir()
     (source / "file").write_bytes(b"x" * 10)
-    real = file_reader.open_file
 
     def replace(name: str, directory_fd: int | None) -> int:
         (source / "file").unlink()
         os.mkfifo(source / "file")
-        return real(name, directory_fd)
+        return open_file(name, directory_fd)
 
-    monkeypatch.setattr(file_reader, "open_file", replace)
+    monkeypatch.setattr(f"{PIPELINE}.file_reader.open_file", replace)
     copier.copy(source)
     assert list(copier.sink.failed.values()) == ["file-unreadable"]
 
@@ -290,7 +299,7 @@ def test_a_huge_directory_is_shared_out_in_slices(
     source.mkdir()
     for number in range(300):
         (source / f"f{number}").write_bytes(os.urandom(2000))
-    monkeypatch.setattr(visit, "SLICE_ENTRIES", 16)
+    monkeypatch.setattr(f"{PIPELINE}.visit.SLICE_ENTRIES", 16)
     sliced = copier.run(copier.plan(source, readers=3))
     monkeypatch.undo()
     assert sliced.counters.files_new == sliced.counters.files_done == 300
@@ -353,9 +362,9 @@ def test_trees_in_a_damaged_pack_are_told_by_name(copier: Copier, source: Path) 
 
 
 def test_totals_never_fall_behind_what_is_done(copier: Copier, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.engine.operations.copy_pipeline.pulse._PROGRESS_SECONDS", 0.0)
-    monkeypatch.setattr("jobs.engine.operations.copy_pipeline.pulse._CHECK_SECONDS", 0.0)
-    monkeypatch.setattr("jobs.engine.operations.copy_pipeline.coordinator._ALONE_SECONDS", 0.0)
+    monkeypatch.setattr(f"{PIPELINE}.pulse._PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr(f"{PIPELINE}.pulse._CHECK_SECONDS", 0.0)
+    monkeypatch.setattr(f"{PIPELINE}.coordinator._ALONE_SECONDS", 0.0)
     copier.copy(source)
     grow_tree(source / "more", directories=40)
     copier.copy(source)
@@ -401,10 +410,10 @@ def test_what_does_not_exist_is_named(copier: Copier, source: Path, tmp_path: Pa
 
 
 def test_the_number_of_readers_is_bounded_by_memory() -> None:
-    assert sizing.sizing(CopySettings(readers=64)).readers < 8
-    assert sizing.sizing(CopySettings(readers=64, memory_bytes=16 << 30)).readers == 64
-    assert sizing.sizing(CopySettings(readers=4, memory_bytes=1)).readers == 1
-    assert sizing.sizing(CopySettings(readers=0)).readers == 1
+    assert sizing(CopySettings(readers=64)).readers < 8
+    assert sizing(CopySettings(readers=64, memory_bytes=16 << 30)).readers == 64
+    assert sizing(CopySettings(readers=4, memory_bytes=1)).readers == 1
+    assert sizing(CopySettings(readers=0)).readers == 1
 
 
 def test_links_are_one_file_and_kinds_are_kept(copier: Copier, tmp_path: Path) -> None:

@@ -33,8 +33,8 @@ def run_forked_worker(
         if board.stopping:
             raise _Stopping
 
-    worker = Worker(number=number, context=context, store=store, report=end, board=board, state=state, beat=beat)
     try:
+        worker = Worker(number=number, context=context, store=store, report=end, board=board, state=state, beat=beat)
         try:
             _loop(worker, end)
         except _Stopping:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...clock import Clock
-from ...errors import NotInCopy, RepositoryDamaged
+from ...errors import NotInCopy, RepositoryDamaged, RepositoryMissing
 from ...ids import BlobId, FileId
 from ...media.base import Media
 from ...plan import CopyPlan, Secret
@@ -23,6 +23,7 @@ from ...repository.index import Index
 from ...repository.index_load import load_index
 from ...repository.layout import BlobKind
 from ...repository.lock import RepositoryLock, survive_liveness_probe
+from ...repository.lock_file import clear_locks
 from ...repository.reader import BlobReader
 from ...repository.repository import Repository
 from ...repository.snapshot_file import LATEST, SnapshotFile, find_snapshot_file, read_snapshot_file
@@ -112,9 +113,16 @@ class Opening:
 
     def _open(self) -> Opened:
         repository = Repository.open(self._media, self._password, clock=self._clock)
+        expected = self._plan.repository_id
+        if expected is not None and repository.id != expected:
+            raise RepositoryMissing(
+                f"The repository at this place is {repository.id[:8]}, not {expected[:8]}.",
+                hint="Check that the right storage is mounted. Nothing was written.",
+            )
         lock = RepositoryLock(repository, exclusive=False)
         lock.place()
         self._lock = lock
+        clear_locks(repository)
         index = load_index(repository, cache_directory=self._plan.settings.state_directory)
         reader = BlobReader(repository, index)
         parent, problem = self._find_parent(repository, reader)

@@ -1,0 +1,260 @@
+"""Copies that end early: stopped, killed, or with a reader that dies. What was written is valid and used again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from jobs.engine.errors import Killed, NoSpace, ReaderLost, Suspended
+from jobs.engine.media.disk import DiskMedia
+from jobs.engine.operations.copy_pipeline import coordinator, forked
+from jobs.engine.operations.copy_pipeline.worker import Worker
+from tests.interop.restic import Restic
+
+from .copying import Copier, StopWhen, grow_tree
+
+PACK_BYTES = 256 << 10
+needs_restic = pytest.mark.skipif(shutil.which("restic") is None, reason="stock restic is not installed")
+
+
+@pytest.fixture(autouse=True)
+def _a_crew_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coordinator, "_ALONE_SECONDS", 0.0)
+    monkeypatch.setattr("jobs.engine.repository.lock.SETTLE_SECONDS", 0.0)
+
+
+@pytest.fixture
+def copier(tmp_path: Path) -> Copier:
+    return Copier(tmp_path, at_top=True)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    grow_tree(tmp_path / "source", directories=120, files=20, size=4000)
+    return tmp_path / "source"
+
+
+@pytest.fixture
+def slow_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers, which inherit this, take their time for every directory."""
+    real = Worker.step
+
+    def step(self: Worker) -> None:
+        if self.number:
+            time.sleep(0.03)
+        real(self)
+
+    monkeypatch.setattr(Worker, "step", step)
+
+
+def readers_of(pid: int) -> list[int]:
+    """Forks of a process: children that were never given a program of their own."""
+    command = _command(pid)
+    with open(f"/proc/{pid}/task/{pid}/children") as children:
+        return [child for child in map(int, children.read().split()) if command and _command(child) == command]
+
+
+def _command(pid: int) -> bytes:
+    """The command line; empty for a process that ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
+def new_bytes_of_a_first_copy(base: Path, source: Path) -> int:
+    (base / "fresh").mkdir()
+    return Copier(base / "fresh", at_top=True).copy(source).counters.bytes_new
+
+
+def stored_packs(copier: Copier) -> int:
+    return sum(1 for path in (copier.path / "data").rglob("*") if path.is_file())
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.005)
+
+
+@needs_restic
+@pytest.mark.parametrize("error", [Killed("Killed."), Suspended("Suspended.")], ids=["killed", "suspended"])
+def test_a_stopped_copy_ends_within_a_second_and_is_reused(
+    copier: Copier, source: Path, tmp_path: Path, slow_workers: None, error: Killed | Suspended
+) -> None:
+    stop = StopWhen(lambda: stored_packs(copier) >= 4, error)
+    with pytest.raises(type(error)):
+        copier.run(copier.plan(source, pack_bytes=PACK_BYTES), stop)
+    assert time.monotonic() - stop.stopped_at < 1.5
+    assert readers_of(os.getpid()) == []
+    assert copier.locks == []
+    restic = Restic(repository=copier.path)
+    restic.judge()
+    second = copier.copy(source)
+    assert second.counters.files_done == 2400
+    assert second.counters.bytes_new < new_bytes_of_a_first_copy(tmp_path, source)
+    restic.judge()
+
+
+@needs_restic
+@pytest.mark.parametrize("packs", [1, 5])
+def test_a_reader_killed_from_outside_is_noticed_and_what_was_written_is_used_again(
+    copier: Copier, source: Path, tmp_path: Path, slow_workers: None, packs: int
+) -> None:
+    killed: list[int] = []
+
+    def kill_one() -> bool:
+        if not killed and stored_packs(copier) >= packs:
+            victim = readers_of(os.getpid())[-1]
+            killed.append(victim)
+            os.kill(victim, signal.SIGKILL)
+        return False
+
+    with pytest.raises(ReaderLost, match="signal 9"):
+        copier.run(copier.plan(source, pack_bytes=PACK_BYTES), StopWhen(kill_one))
+    assert readers_of(os.getpid()) == []
+    assert copier.locks == []
+    second = copier.copy(source)
+    assert second.counters.bytes_new < new_bytes_of_a_first_copy(tmp_path, source)
+    assert second.counters.files_done == 2400
+    restic = Restic(repository=copier.path)
+    assert "no errors were found" in restic.run("check", "--read-data")
+
+
+_CHILD = """
+import sys, time
+from pathlib import Path
+from jobs.engine.operations.copy_pipeline import coordinator
+from jobs.engine.operations.copy_pipeline.worker import Worker
+from jobs.engine.repository import index_file
+from tests.engine.copying import Copier
+coordinator._ALONE_SECONDS = 0.0
+real = Worker.step
+def step(self):
+    time.sleep(0.01)
+    real(self)
+Worker.step = step
+copier = Copier.__new__(Copier)
+base = Path(sys.argv[1])
+copier.path, copier.state, copier.last, copier.at_top = base / "repository", base / "state", None, True
+index_file.IndexWriter.__init__.__kwdefaults__["full_blobs"] = 200
+copier.run(copier.plan(base / "source", pack_bytes=1 << 17))
+"""
+
+
+@needs_restic
+@pytest.mark.parametrize("index_files", [1, 3])
+def test_a_killed_process_leaves_no_readers_and_a_repository_that_goes_on(
+    copier: Copier, source: Path, tmp_path: Path, index_files: int
+) -> None:
+    command = [sys.executable, "-c", _CHILD, str(tmp_path)]
+    with subprocess.Popen(command, cwd=Path(__file__).parents[2]) as process:
+        wait_for(lambda: copier.indexed >= index_files and readers_of(process.pid))
+        readers = readers_of(process.pid)
+        process.kill()
+        process.wait()
+        wait_for(lambda: not any(map(_command, readers)))
+    assert copier.locks
+    restic = Restic(repository=copier.path)
+    second = copier.copy(source)
+    assert copier.locks == []
+    assert second.counters.files_done == 2400
+    assert second.counters.bytes_new < new_bytes_of_a_first_copy(tmp_path, source)
+    assert "no errors were found" in restic.run("check", "--read-data")
+    assert copier.copy(source).counters.bytes_read == 0
+
+
+def test_a_medium_that_is_full_ends_the_copy_with_its_error(
+    copier: Copier, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = DiskMedia.put
+
+    def put(self: DiskMedia, name: str, pieces: list[bytes]) -> None:
+        if name.startswith("data/") and stored_packs(copier) >= 3:
+            raise NoSpace("The medium is full.")
+        real(self, name, pieces)
+
+    monkeypatch.setattr(DiskMedia, "put", put)
+    with pytest.raises(NoSpace, match="full"):
+        copier.run(copier.plan(source, pack_bytes=PACK_BYTES))
+    assert copier.locks == []
+    assert readers_of(os.getpid()) == []
+    monkeypatch.undo()
+    assert copier.copy(source).counters.files_done == 2400
+
+
+def test_a_reader_that_fails_inside_says_what_happened(
+    copier: Copier, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_arguments: object, **_named: object) -> None:
+        raise MemoryError("no memory left")
+
+    monkeypatch.setattr(forked, "Worker", broken)
+    with pytest.raises(Exception, match="no memory left"):
+        copier.run(copier.plan(source))
+    assert copier.locks == []
+
+
+def test_readers_hold_no_descriptor_of_the_parent(copier: Copier, source: Path, slow_workers: None) -> None:
+    held: dict[int, set[str]] = {}
+    with open("/dev/full", "rb") as secret:
+
+        def look() -> bool:
+            for reader in readers_of(os.getpid()):
+                held[reader] = {os.readlink(entry.path) for entry in os.scandir(f"/proc/{reader}/fd")}
+            return len(held) > 1 and all(held.values())
+
+        with pytest.raises(Killed):
+            copier.run(copier.plan(source, readers=2), StopWhen(look))
+        assert secret.readable()
+    for names in held.values():
+        assert "/dev/full" not in names
+
+
+def test_a_stop_before_the_repository_is_open_leaves_no_lock(copier: Copier, source: Path) -> None:
+    calls: list[int] = []
+
+    def third_time() -> bool:
+        calls.append(1)
+        return len(calls) > 2
+
+    with pytest.raises(Killed):
+        copier.run(copier.plan(source), StopWhen(third_time))
+    assert copier.locks == []
+    assert readers_of(os.getpid()) == []
+
+
+def test_a_large_file_is_stopped_in_the_middle(copier: Copier, tmp_path: Path) -> None:
+    source = tmp_path / "large"
+    source.mkdir()
+    with open(source / "file", "wb") as file:
+        file.writelines(os.urandom(8 << 20) for _ in range(24))
+    stop = StopWhen(lambda: stored_packs(copier) >= 1)
+    with pytest.raises(Killed):
+        copier.run(copier.plan(source, pack_bytes=1 << 20), stop)
+    assert time.monotonic() - stop.stopped_at < 2
+    assert copier.locks == []
+    assert copier.copy(source).counters.bytes_new < 24 * (8 << 20)
+
+
+def test_signals_of_the_parent_do_not_end_readers_by_surprise(copier: Copier, source: Path, slow_workers: None) -> None:
+    sent: list[int] = []
+
+    def interrupt() -> bool:
+        for reader in readers_of(os.getpid()):
+            if reader not in sent and len(os.listdir(f"/proc/{reader}/fd")) <= 6:
+                sent.append(reader)
+                os.kill(reader, signal.SIGINT)
+        return False
+
+    assert copier.run(copier.plan(source), StopWhen(interrupt)).counters.files_done == 2400
+    assert sent
