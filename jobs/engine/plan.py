@@ -1,4 +1,4 @@
-"""Frozen values that say what an operation is to do. Rows become plans in ``jobs.runner``; nothing here touches disk."""
+"""Frozen values that say what an operation is to do. Rows become plans in ``jobs.runner``; nothing touches disk."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class CopyPlan:
     ``taken_at_ns`` is the time of the storage's snapshot, never later than it was taken: it becomes the snapshot file's
     time, and files changed at that very moment are not taken for unchanged by the next copy.
     ``parent`` is the snapshot file to compare with; None = full, or with ``find_parent`` the latest of the same host
-    and paths. ``tags`` must hold no secret.
+    and paths. ``repository_id`` is the repository that must be there; None = any. ``tags`` must hold no secret.
     """
 
     roots: tuple[SourceRoot, ...]
@@ -96,6 +96,7 @@ class CopyPlan:
     taken_at_ns: int
     parent: FileId | None = None
     find_parent: bool = False
+    repository_id: str | None = None
     tags: tuple[str, ...] = ()
     settings: CopySettings = field(default_factory=CopySettings)
 

@@ -54,7 +54,7 @@ def _copy(task: Task, row: BackupCopy, subclient: Subclient, copy: Copy, media: 
         mark_copying(row, job_id=task.job.pk)
         with ExitStack() as stack:
             roots = _open_sources(engine, row, base, stack)
-            plan = _plan(task, row, roots, base)
+            plan = _plan(task, row, media, roots, base)
             result = backup_copy.run(plan, driver, password, task.recorder, task.orders, task.clock)
         usage = _usage(driver)
     finally:
@@ -108,7 +108,9 @@ def _is_on_media(base: BackupCopy) -> bool:
         driver.close()
 
 
-def _plan(task: Task, row: BackupCopy, roots: tuple[SourceRoot, ...], base: BackupCopy | None) -> CopyPlan:
+def _plan(
+    task: Task, row: BackupCopy, media: Media, roots: tuple[SourceRoot, ...], base: BackupCopy | None
+) -> CopyPlan:
     subclient = row.snapshot.subclient
     return CopyPlan(
         roots=roots,
@@ -116,6 +118,7 @@ def _plan(task: Task, row: BackupCopy, roots: tuple[SourceRoot, ...], base: Back
         username="snapcopy",
         taken_at_ns=ref_from_row(row.snapshot).taken_at_ns,
         parent=FileId(base.snapshot_file_id) if base and base.snapshot_file_id else None,
+        repository_id=media.repository_id,
         tags=(f"subclient={subclient.path}", f"snapshot={row.snapshot.name}", f"job={task.job.pk}"),
         settings=CopySettings(state_directory=_state_directory(row)),
     )
