@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jobs.engine.clock import SystemClock
 from jobs.engine.errors import Killed
-from jobs.engine.events import Event, FileFailed, FreeRun, Notice, PhaseStarted, Progress
+from jobs.engine.events import Control, Event, FileFailed, FreeRun, Notice, PhaseStarted, Progress
 from jobs.engine.ids import FileId
 from jobs.engine.media.disk import DiskMedia, DiskOptions
 from jobs.engine.operations import restore
@@ -76,7 +76,7 @@ def run_restore(
     target: Path,
     *,
     record: Record | None = None,
-    control: restore.Control | None = None,
+    control: Control | None = None,
     **plan: object,
 ) -> RestoreResult:
     """Restore the latest snapshot file, or the one that ``plan`` names, with two workers unless it says otherwise."""

@@ -11,8 +11,8 @@ import pytest
 
 from jobs.engine.errors import MediaUnavailable, NotInCopy, RepositoryDamaged, RepositoryMissing, WrongPassword
 from jobs.engine.ids import FileId
-from jobs.engine.operations import restore
 from jobs.engine.operations.restoring import files
+from jobs.engine.operations.restoring.coordinator import Coordinator
 from jobs.engine.plan import Secret
 from jobs.engine.repository.index_load import load_index
 from jobs.engine.repository.layout import BlobKind, pack_name
@@ -130,7 +130,7 @@ def test_a_damaged_tree_costs_only_what_is_below_it(repository: Path, filled: Fi
 
 
 def test_a_damaged_index_is_told_and_left_out(repository: Path, filled: Filled, tmp_path: Path) -> None:
-    assert filled
+    assert filled.data
     (index,) = (repository / "index").iterdir()
     flip(index, 50)
     record = Record()
@@ -164,14 +164,14 @@ def test_a_large_file_with_a_damaged_blob_does_not_appear(
 def test_a_medium_that_goes_away_ends_the_restore(
     repository: Path, filled: Filled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert filled
-    start = restore.Coordinator.start
+    assert filled.data
+    start = Coordinator.start
 
-    def start_and_vanish(coordinator: restore.Coordinator, *arguments: object) -> None:
+    def start_and_vanish(coordinator: Coordinator, *arguments: object) -> None:
         repository.rename(tmp_path / "elsewhere")
         start(coordinator, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(restore.Coordinator, "start", start_and_vanish)
+    monkeypatch.setattr(Coordinator, "start", start_and_vanish)
     with pytest.raises(MediaUnavailable):
         run_restore(repository, tmp_path / "target", snapshot_file_id=filled.snapshot)
     assert leftovers(tmp_path / "target") == []

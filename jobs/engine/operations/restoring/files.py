@@ -253,6 +253,7 @@ class Files:
     def _os_failure(self, job: FileJob, error: OSError) -> None:
         fatal = self._context.fatal(error)
         if fatal is not None:
+            self.discard(job)
             raise fatal from error
         if not job.error:
             job.error, job.code = reason(error), "file-unwritable"

@@ -15,6 +15,8 @@ from ...repository.tree import Node, NodeKind
 
 _ACCESS_ACL: Final = b"system.posix_acl_access"
 _ACLS: Final = frozenset({_ACCESS_ACL, b"system.posix_acl_default"})
+_SHADOWS: Final = frozenset({b"trusted.SGI_ACL_FILE", b"trusted.SGI_ACL_DEFAULT"})
+"""XFS shows root its own form of an ACL beside the common one; anywhere else it would mean nothing."""
 _SPECIAL_BITS: Final = stat.S_ISUID | stat.S_ISGID
 _PROTECTED: Final = (b"security.", b"trusted.", b"system.nfs")
 """Attributes that are never removed from an existing directory: they belong to the system, not to its owner."""
@@ -112,6 +114,8 @@ class Metadata:
 
     def _set_attributes(self, where: int | bytes, node: Node, path: bytes, *, follow: bool) -> None:
         for name, value in node.attributes:
+            if name in _SHADOWS:
+                continue
             try:
                 if follow:
                     os.setxattr(where, name, value)
