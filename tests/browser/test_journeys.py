@@ -31,6 +31,7 @@ JOB_MS: Final = 40_000
 @pytest.mark.slow
 def test_a_new_admin_configures_copies_and_gets_a_file_back(visit: Visit, redis_url: str, tmp_path: Path) -> None:
     source = _source(tmp_path / "data")
+    (tmp_path / "media").mkdir()
     visitor = visit(Role.ADMIN, accept_downloads=True)
     with _node(key_file=Path(settings.SNAPCOPY_KEY_FILE)):
         page = visitor.open("/")
