@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from django.db import connection
 
 from jobs import queues
 from jobs.models import BackupCopy, CopyState, Job, JobAttempt, JobState
+from jobs.runner import attempt, guard
 from jobs.services import kill_job, launch_backup_copy, launch_snapshot, resume_job, suspend_job
 from policies.models import AccessNode, Subclient
 from tests.interop.restic import Restic
-from tests.jobs.farm import PASSWORD, Farm, is_alive, is_copying, parent_of, picture, reach, until, wait
+from tests.jobs.farm import PASSWORD, Farm, configure, is_alive, is_copying, parent_of, picture, reach, until, wait
 
 pytestmark = [pytest.mark.slow, pytest.mark.interop]
 
@@ -169,3 +171,23 @@ def assert_good(folder: Path) -> None:
     restic = Restic(repository=folder / "media", password=PASSWORD)
     result = restic.attempt("check", "--read-data")
     assert result.returncode == 0, f"{result.stdout}\n{result.stderr}"
+
+
+def test_a_job_that_never_looks_is_killed_by_its_own_guard(
+    transactional_db: None, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The processes are forked from here, so they run what is put in place here."""
+    monkeypatch.setattr(guard, "HARD_STOP_SECONDS", 0.5)
+    monkeypatch.setitem(attempt._RUNNERS, "snapshot", lambda task: threading.Event().wait())
+    subclient = configure(tmp_path)
+    farm = Farm()
+    try:
+        farm.start_node()
+        farm.start_scheduler()
+        until(lambda: AccessNode.objects.filter(last_seen_at__isnull=False).exists(), what="the node reports")
+        job = reach(launch_snapshot(subclient), lambda row: row.state == JobState.RUNNING)
+        kill_job(job)
+        ended = wait(job, seconds=20)
+        assert ended.state == JobState.KILLED, picture()
+    finally:
+        farm.close()
