@@ -9,7 +9,7 @@ from django.db import Error as DatabaseError
 from jobs.engine.errors import EngineError
 from jobs.engine.repository import lock_file
 from jobs.engine.repository.repository import Repository
-from jobs.runner import Attempt
+from jobs.runner.attempt import Attempt
 from jobs.services.failures import Unexpected
 from jobs.services.outcomes import Failed, Interrupted, Outcome
 from policies.models import Media

@@ -11,12 +11,13 @@ from django.test import Client
 from django.urls import Resolver404, resolve, reverse
 
 import jobs.runner.orders
+import jobs.services.failures
 import policies.errors
 from jobs.engine.errors import EngineError
 from snapcopy_site import documentation
 from snapcopy_site.lib import markdown
 
-KNOWN_MODULES = (policies.errors, jobs.runner.orders)
+KNOWN_MODULES = (policies.errors, jobs.runner.orders, jobs.services.failures)
 """Modules that add to the tree of errors; importing them is what makes their classes known here."""
 
 
