@@ -278,7 +278,7 @@ def test_a_killed_restore_goes_on_and_loses_nothing(wide: Path, restic: Restic, 
 
 
 def a_node(kind: NodeKind, size: int, mtime_ns: int) -> Node:
-    values: dict[str, object] = dict.fromkeys(Node.__slots__, 0)
+    values: dict[str, object] = dict.fromkeys(Node._fields, 0)
     values |= {"name": b"x", "kind": kind, "size": size, "mtime_ns": mtime_ns, "content": (), "subtree": None}
     return Node(**values)  # type: ignore[arg-type]
 

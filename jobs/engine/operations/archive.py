@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from enum import StrEnum
 from typing import Final, Protocol
 
@@ -136,7 +135,7 @@ def _note(left_out: list[tuple[StoredPath, str]], count: int) -> Member:
     if count > len(left_out):
         lines.append(f"and {count - len(left_out):,} more")
     text = ("\n".join(["These are in the backup copy but not in this archive:", "", *lines]) + "\n").encode()
-    return Member(StoredPath(LEFT_OUT), replace(_NOTE, mtime_ns=time.time_ns()), size=len(text), whole=text)
+    return Member(StoredPath(LEFT_OUT), _NOTE._replace(mtime_ns=time.time_ns()), size=len(text), whole=text)
 
 
 _NOTE: Final = Node(
