@@ -12,6 +12,9 @@ from jobs.engine.plan import Secret
 from policies.forms.option_fields import option_fields, typed_options, typed_secrets
 from policies.forms.service_form import ServiceForm
 
+SHOWN_KIND = "shown_kind"
+"""Name of the hidden input that tells which kind's fields were on the page."""
+
 
 class KindForm(ServiceForm):
     """Adds the option fields of the chosen kind. A subclass sets ``kind_name``, then calls ``add_options``."""
@@ -27,6 +30,11 @@ class KindForm(ServiceForm):
 
     def add_options(self, *, stored: Mapping[str, object], stored_secrets: Collection[str]) -> None:
         self.fields.update(option_fields(self.specs, stored=stored, stored_secrets=stored_secrets))
+
+    def is_as_proposed(self, name: str) -> bool:
+        shown = self.kinds.get(self.data.get(SHOWN_KIND, ""))
+        fields = option_fields(field_specs(shown.options), stored={}, stored_secrets=()) if shown else {}
+        return name in fields and self.data.get(self.add_prefix(name)) == str(fields[name].initial)
 
     @property
     def kind_label(self) -> str:

@@ -46,6 +46,10 @@ class ServiceForm(forms.Form):
         """Bound fields by name; names the form does not have are left out."""
         return [self[name] for name in names if name in self.fields]
 
+    def is_as_proposed(self, name: str) -> bool:
+        """Whether a field was posted as the page proposed it, so that another kind's proposal may replace it."""
+        return False
+
     def starting_with(self, prefix: str) -> list[forms.BoundField]:
         return [self[name] for name in self.fields if name.startswith(prefix)]
 
@@ -73,16 +77,17 @@ class ServiceForm(forms.Form):
                 self.add_error(None, where + " ".join(error.messages))
 
 
-def refill(post: QueryDict, form: forms.Form, *, same_kind: bool) -> dict[str, Any]:
+def refill(post: QueryDict, form: ServiceForm, *, same_kind: bool) -> dict[str, Any]:
     """What was typed, as initial values: to show a form again without complaining about what is not finished.
 
-    Of another kind's options only those that were on the page count: an absent check box would read as off.
+    Of another kind's options only those count that were on the page (an absent check box would read as off) and were
+    changed there (one kind's default means nothing to another).
     """
     return {
         name: field.widget.value_from_datadict(post, form.files, form.add_prefix(name))
         for name, field in form.fields.items()
         if not isinstance(field.widget, forms.PasswordInput)
-        and (same_kind or name in post or not name.startswith(OPTION_PREFIX))
+        and (same_kind or not name.startswith(OPTION_PREFIX) or (name in post and not form.is_as_proposed(name)))
     }
 
 

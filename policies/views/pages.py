@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from django.contrib import messages
@@ -11,7 +11,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from policies.errors import CannotDelete
+from policies.forms.kind_form import SHOWN_KIND
 from policies.forms.service_form import SWITCH, ServiceForm, refill
+from policies.forms.sources import missing_here
 from policies.selectors.deletion import effects_of_deleting
 from snapcopy_site.lib.roles import Role, has_role
 
@@ -51,7 +53,7 @@ def edit_page(
     """
     if request.method == "POST" and SWITCH in request.POST:
         bound = make_form(request.POST)
-        same_kind = request.POST.get("shown_kind") == getattr(bound, "kind_name", "")
+        same_kind = request.POST.get(SHOWN_KIND) == getattr(bound, "kind_name", "")
         form = make_form(initial=refill(request.POST, bound, same_kind=same_kind))
     elif request.method == "POST":
         form = make_form(request.POST)
@@ -62,6 +64,12 @@ def edit_page(
         form = make_form()
     shown = {"form": form, "heading": heading, "submit": submit, "cancel": cancel} | dict(context or {})
     return render_page(request, template, shown)
+
+
+def warn_of_missing_paths(request: HttpRequest, paths: Sequence[str]) -> None:
+    """A saved content path that this machine does not have may be a slip, or be on the access node only."""
+    for path in missing_here(paths):
+        messages.warning(request, f"{path} is not on the machine of this web server; the access node must have it.")
 
 
 def delete_page(

@@ -11,12 +11,12 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from policies import services
-from policies.forms.sources import FileServerForm, SubclientForm, missing_here
+from policies.forms.sources import FileServerForm, SubclientForm
 from policies.models import FileServer, Subclient
 from policies.resolve import described_options, engine_label
 from policies.selectors import lists
 from policies.selectors.activity import history_of
-from policies.views.pages import delete_page, edit_page, render_page
+from policies.views.pages import delete_page, edit_page, render_page, warn_of_missing_paths
 from snapcopy_site.lib.roles import admin_required, viewer_required
 
 
@@ -154,8 +154,7 @@ def _server_saved(request: HttpRequest, server: FileServer, what: str) -> str:
 
 def _subclient_saved(request: HttpRequest, subclient: Subclient, what: str) -> str:
     messages.success(request, f"The subclient “{subclient}” {what}")
-    for path in missing_here(subclient.content_paths):
-        messages.warning(request, f"{path} is not on the machine of this web server; the access node must have it.")
+    warn_of_missing_paths(request, subclient.content_paths)
     return _address(subclient)
 
 

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods
 from policies.forms.sources import content_problems
 from policies.forms.wizard import MediaStepForm, PolicyStepForm, SourceStepForm
 from policies.models import FileServer, Media, Subclient
-from policies.views.pages import edit_page
+from policies.views.pages import edit_page, warn_of_missing_paths
 from snapcopy_site.lib.roles import admin_required
 
 SESSION_KEY = "first_steps"
@@ -44,7 +44,10 @@ def source(request: HttpRequest) -> HttpResponse:
         _remember(request, server=saved.pk, name=name, paths=paths)
         for message in content_problems(saved, paths):
             form.add_error("content_paths", message)
-        return None if form.errors else saved
+        if form.errors:
+            return None
+        warn_of_missing_paths(request, paths)
+        return saved
 
     return edit_page(
         request,

@@ -124,6 +124,12 @@ def test_another_kind_brings_its_fields_and_keeps_what_was_typed(admin: Client) 
     assert not FileServer.objects.exists()
 
 
+def test_another_kind_does_not_inherit_a_default(admin: Client) -> None:
+    typed = SERVER | {"switch": "1", "shown_kind": "directory", "engine": "btrfs"}
+    shown = add(admin, "file_server_create", typed | {"option_area": "/var/lib/snapcopy/snapshots"}).content.decode()
+    assert "/var/lib/snapcopy/snapshots" not in shown, "a place for directory snapshots; btrfs has its own"
+
+
 def test_a_switched_off_option_stays_off_when_the_kind_stays(admin: Client) -> None:
     typed = {name: value for name, value in MEDIUM.items() if name != "option_fsync"}
     shown = add(admin, "media_create", typed | {"switch": "1", "shown_kind": "disk"}).content.decode()

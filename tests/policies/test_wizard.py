@@ -99,6 +99,11 @@ def test_paths_the_engine_refuses_keep_one_on_the_first_step(admin: Client, sour
     assert FileServer.objects.count() == 1
 
 
+def test_a_path_that_is_not_here_is_told_on_the_next_step(admin: Client, source: dict[str, str]) -> None:
+    shown = admin.post(reverse("policies:wizard"), source | {"content_paths": "/nowhere/data"}, follow=True)
+    assert "/nowhere/data is not on the machine of this web server" in shown.content.decode()
+
+
 def test_a_refused_last_step_makes_nothing(admin: Client, source: dict[str, str]) -> None:
     step(admin, "wizard", source | {"subclient_name": "two words"})
     step(admin, "wizard_media", MEDIUM)
