@@ -10,7 +10,7 @@ import os
 from typing import Final
 
 from .node import SOCKET, TYPE_MASK
-from .status import Status
+from .status import STUB_INODE, Status, without_false_times
 
 Entry = tuple[str, Status]
 """(name decoded with ``surrogateescape``, ``lstat``)."""
@@ -67,9 +67,10 @@ def list_entries(directory_fd: int) -> tuple[list[Entry], int]:
     with os.scandir(directory_fd) as entries:
         for entry in entries:
             try:
-                found.append((entry.name, entry.stat(follow_symlinks=False)))
+                st = entry.stat(follow_symlinks=False)
             except FileNotFoundError:
                 continue
+            found.append((entry.name, st if st.st_ino != STUB_INODE else without_false_times(st)))
     kept = [item for item in found if item[1].st_mode & TYPE_MASK != SOCKET]
     if "".join([item[0] for item in kept]).isascii():
         kept.sort(key=_name)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Protocol
+import stat
+from typing import Final, Protocol
 
 from ..snapshots.origins import Origins, Row
 
@@ -56,6 +57,22 @@ class SourceStatus:
         self.st_size = copied.st_size
         self.st_rdev = copied.st_rdev
         self.st_mtime_ns = copied.st_mtime_ns
+
+
+STUB_INODE: Final = 2
+"""BTRFS_EMPTY_SUBVOL_DIR_OBJECTID: the empty directory a snapshot shows where a nested subvolume is."""
+
+
+def without_false_times(st: os.stat_result) -> Status:
+    """The status of an entry, with fixed times (1970) where btrfs makes up new ones whenever it is asked.
+
+    Else a directory that holds a nested subvolume would differ in every copy.
+    """
+    if st.st_ino != STUB_INODE or st.st_nlink != 1 or not stat.S_ISDIR(st.st_mode):
+        return st
+    stub = SourceStatus(st, (st.st_ino, st.st_ino, 0, st.st_mode, st.st_uid, st.st_gid, 0))
+    stub.st_mtime_ns = 0
+    return stub
 
 
 def source_entries(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ...repository.gojson import name_body
 from ...source.diff import ChangedDirectory, ChangedEntry
 from ...source.node import SOCKET, TYPE_MASK
-from ...source.status import Status
+from ...source.status import STUB_INODE, Status, without_false_times
 from .old_nodes import Nodes, directory_prefix, raw_name
 
 
@@ -44,7 +44,7 @@ def plan_renewal(changed: ChangedDirectory, old: Nodes, directory_fd: int, *, is
     gone: list[str] = []
     if changed.is_listed or is_new:
         here = {name_body(name): name for name in os.listdir(directory_fd)}
-        fresh = {body: name for body, name in here.items() if body in fresh or body not in old}
+        fresh = {body: name for body, name in here.items() if body in fresh or body not in old or _is_stub(old[body])}
         gone = [body for body in old if body not in here]
     leaving = set(gone)
     kept = {body: node for body, node in old.items() if body not in fresh and body not in leaving}
@@ -56,13 +56,18 @@ def plan_renewal(changed: ChangedDirectory, old: Nodes, directory_fd: int, *, is
     return renewal
 
 
+def _is_stub(node: str) -> bool:
+    """Whether it stands for a nested subvolume of btrfs: that shows the owner of the directory it is in."""
+    return f'"inode":{STUB_INODE},' in node
+
+
 def _look(renewal: Renewal, item: LookedAt, directory_fd: int) -> None:
     entry, own = item.entry, item.own
     if entry is not None and not entry.is_touched and own is not None and directory_prefix(own) is not None:
         renewal.looked_at.append(item)
         return
     try:
-        item.st = os.stat(item.name, dir_fd=directory_fd, follow_symlinks=False)
+        item.st = without_false_times(os.stat(item.name, dir_fd=directory_fd, follow_symlinks=False))
     except OSError as error:
         renewal.failed.append((item.name, error))
     else:
