@@ -18,6 +18,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_subclient}live/", protect.subclient_live, name="subclient-live"),
     path(f"{_subclient}snapshot/", protect.snapshot_now, name="snapshot-now"),
     path(f"{_subclient}copy/", protect.copy_now, name="copy-now"),
+    path("snapshots/<int:pk>/delete/", protect.delete_snapshot, name="snapshot-delete"),
     path("jobs/", history.job_list, name="job-list"),
     path("jobs/rows/", history.job_rows, name="job-rows"),
     path("jobs/export.csv", history.job_csv, name="job-csv"),

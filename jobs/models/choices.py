@@ -11,6 +11,7 @@ class Operation(models.TextChoices):
     SNAPSHOT = "snapshot", "Snapshot"
     BACKUP_COPY = "backup_copy", "Backup copy"
     RESTORE = "restore", "Restore"
+    DELETE_SNAPSHOT = "delete_snapshot", "Snapshot deletion"
     TEST = "test", "Test"
     DEMO = "demo", "Sample data"
 

@@ -17,7 +17,7 @@ from jobs.engine import errors
 from jobs.engine.clock import SystemClock
 from jobs.models import Job, Operation
 from jobs.progress import Recorder
-from jobs.runner import backup_copy, demo, probe, restore, snapshot
+from jobs.runner import backup_copy, demo, probe, restore, snapshot, snapshot_deletion
 from jobs.runner.guard import Guard
 from jobs.runner.orders import MustStop, Orders
 from jobs.runner.task import Task
@@ -30,6 +30,7 @@ _RUNNERS: Final[Mapping[str, Callable[[Task], Outcome]]] = {
     Operation.SNAPSHOT: snapshot.run,
     Operation.BACKUP_COPY: backup_copy.run,
     Operation.RESTORE: restore.run,
+    Operation.DELETE_SNAPSHOT: snapshot_deletion.run,
     Operation.TEST: probe.run,
     Operation.DEMO: demo.run,
 }

@@ -7,6 +7,7 @@ from .launch import (
     launch_demo,
     launch_restore,
     launch_snapshot,
+    launch_snapshot_deletion,
     launch_test,
 )
 from .resubmit import resubmit_job
@@ -21,6 +22,7 @@ __all__ = [
     "launch_demo",
     "launch_restore",
     "launch_snapshot",
+    "launch_snapshot_deletion",
     "launch_test",
     "resubmit_job",
     "resume_job",

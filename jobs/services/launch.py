@@ -14,7 +14,13 @@ from jobs.progress import note
 from jobs.selectors import active_backup_copy_job, active_jobs
 from jobs.services.dispatch import dispatch
 from jobs.services.errors import CannotLaunch
-from jobs.services.refusals import first_backup_copy, nothing_waits, refuse_inactive, refuse_wrong_copy
+from jobs.services.refusals import (
+    first_backup_copy,
+    nothing_waits,
+    refuse_held,
+    refuse_inactive,
+    refuse_wrong_copy,
+)
 from jobs.services.selection import next_to_copy, row_of
 from policies.models import AccessNode, Copy, FileServer, Media, Subclient
 
@@ -165,6 +171,24 @@ def launch_test(
             **({"node": node.name} if node else {}),
         },
     )
+    return dispatch(job.pk)
+
+
+def launch_snapshot_deletion(
+    snapshot: Snapshot, *, user: Actor = None, initiator: str = Initiator.PERSON, how: str = How.WEB
+) -> Job:
+    """Delete a snapshot from its storage; its backup copies stay. Refused while something holds it (RULES V4)."""
+    with transaction.atomic():
+        snapshot = Snapshot.objects.select_for_update().get(pk=snapshot.pk)
+        refuse_held(snapshot)
+        job = _create(
+            operation=Operation.DELETE_SNAPSHOT,
+            subclient=snapshot.subclient,
+            user=user,
+            initiator=initiator,
+            how=how,
+            snapshot=snapshot,
+        )
     return dispatch(job.pk)
 
 

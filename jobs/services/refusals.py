@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from jobs.selectors import backup_copies_of_policy
+from jobs.models import Snapshot, SnapshotState
+from jobs.selectors import backup_copies_of_policy, holds_on
 from jobs.services.errors import CannotLaunch
 from policies.models import Copy, Subclient
 
@@ -11,6 +12,14 @@ def nothing_waits(subclient: Subclient, copy: Copy) -> str:
     if not subclient.snapshots.exists():
         return f"{subclient.path} has no snapshot yet."
     return f"Every snapshot of {subclient.path} is already copied to {copy.name}."
+
+
+def refuse_held(snapshot: Snapshot) -> None:
+    """RULES V4: a snapshot that is held is not deleted."""
+    if snapshot.state not in (SnapshotState.PRESENT, SnapshotState.DELETING):
+        raise CannotLaunch(f"{snapshot.name} is not on the storage any more.")
+    if held := holds_on(snapshot):
+        raise CannotLaunch(f"{snapshot.name} is held: {'; '.join(held)}.")
 
 
 def refuse_inactive(subclient: Subclient) -> None:

@@ -15,6 +15,7 @@ from jobs.services.launch import (
     launch_demo,
     launch_restore,
     launch_snapshot,
+    launch_snapshot_deletion,
     launch_test,
 )
 from policies.models import AccessNode, FileServer, Media
@@ -32,6 +33,8 @@ def resubmit_job(job: Job, *, user: Actor = None, initiator: str = Initiator.PER
             again = launch_backup_copy(job.subclient, job.copy, snapshot=job.snapshot, recopy=True, **who)
         case Operation.RESTORE if job.backup_copy:
             again = _restore_again(job, job.backup_copy, who)
+        case Operation.DELETE_SNAPSHOT if job.snapshot:
+            again = launch_snapshot_deletion(job.snapshot, **who)
         case Operation.TEST:
             again = _test_again(job, who)
         case Operation.DEMO:

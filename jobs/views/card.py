@@ -22,6 +22,7 @@ EXPECTED: Final[dict[str, tuple[PhaseName, ...]]] = {
     Operation.SNAPSHOT: (PhaseName.PREPARE, PhaseName.SNAPSHOT, PhaseName.FINISH),
     Operation.BACKUP_COPY: (PhaseName.PREPARE, PhaseName.COPY, PhaseName.COMMIT),
     Operation.RESTORE: (PhaseName.PREPARE, PhaseName.RESTORE, PhaseName.FINISH),
+    Operation.DELETE_SNAPSHOT: (PhaseName.PREPARE, PhaseName.PRUNE),
     Operation.TEST: (PhaseName.CHECK,),
     Operation.DEMO: (PhaseName.PREPARE, PhaseName.SNAPSHOT, PhaseName.RESTORE, PhaseName.FINISH),
 }
@@ -38,7 +39,7 @@ PHASE_WORDS: Final[dict[str, str]] = {
     PhaseName.RESTORE: "Restore data",
     PhaseName.METADATA: "Restore metadata",
     PhaseName.CHECK: "Check",
-    PhaseName.PRUNE: "Prune",
+    PhaseName.PRUNE: "Delete",
     PhaseName.FINISH: "Finish",
 }
 

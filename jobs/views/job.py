@@ -49,7 +49,9 @@ def order_job(request: HttpRequest, pk: int, order: str) -> HttpResponseRedirect
         raise Http404("There is no such order.")
     carry_out, said = ORDERS[order]
     found = get_object_or_404(Job, pk=pk)
-    return control(request, lambda: carry_out(found, user=request.user), said=said, back=safe_next(request, _address(pk)))
+    return control(
+        request, lambda: carry_out(found, user=request.user), said=said, back=safe_next(request, _address(pk))
+    )
 
 
 @operator_required

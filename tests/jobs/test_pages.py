@@ -278,3 +278,30 @@ def test_pages_never_show_a_secret(enter: Enter, subclient: Subclient) -> None:
     for path in ("/", "/protect/", "/media/", "/activity/"):
         assert secret not in client.get(path).content.decode()
     assert not AuditEntry.objects.filter(changes__icontains=secret).exists()
+
+
+def test_a_snapshot_is_deleted_by_an_admin_after_a_question(enter: Enter, subclient: Subclient) -> None:
+    snapshot = make_snapshot(subclient)
+    make_node()
+    address = reverse("snapshot-delete", args=(snapshot.pk,))
+    assert enter(Role.OPERATOR).get(address).status_code == 403
+    page = enter(Role.ADMIN).get(address).content.decode()
+    assert "its data can then not be restored any more" in page
+    make_backup_copy(snapshot, backup_copy_of(subclient.policy))
+    assert "Its backup copy stays on media" in enter(Role.ADMIN).get(address).content.decode()
+    enter(Role.ADMIN).post(address)
+    job = Job.objects.get(operation=Operation.DELETE_SNAPSHOT)
+    assert (job.snapshot, job.started_by_label) == (snapshot, "admin")
+
+
+def test_a_held_snapshot_is_not_deleted(enter: Enter, subclient: Subclient) -> None:
+    """RULES V4."""
+    snapshot = make_snapshot(subclient, is_pinned=True)
+    make_backup_copy(snapshot, backup_copy_of(subclient.policy), state=CopyState.TO_BE_COPIED)
+    address = reverse("snapshot-delete", args=(snapshot.pk,))
+    page = enter(Role.ADMIN).get(address).content.decode()
+    assert "It is pinned." in page
+    assert "It is still to be copied to backup." in page
+    assert "Delete the snapshot</button>" not in page
+    assert "is held" in enter(Role.ADMIN).post(address, follow=True).content.decode()
+    assert not Job.objects.filter(operation=Operation.DELETE_SNAPSHOT).exists()
