@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from ..snapshots.btrfs_ioctl import SubvolumeInfo, file_system_id, subvolume_info
-from .diff import ChangedDirectory, ChangedEntry, DiffUnavailable, Range
+from .diff import ChangedDirectory, DiffUnavailable, Range
 from .diff_btrfs_extents import changed_ranges
 from .diff_btrfs_paths import OldPaths, Placement
 from .diff_btrfs_tree import (
@@ -135,10 +135,11 @@ class _Search:
 
     def _place_made(self, placement: Placement) -> None:
         for directory, names in self._made.items():
-            found = placement.directory(directory)
-            if found is not None:
-                for name, target in names:
-                    found.entries[name] = ChangedEntry(inode=target, is_touched=True)
+            for name, target in names:
+                entry = placement.touch(directory, name, target)
+                if entry is None:
+                    break
+                entry.origin = None
 
     def _place_changed(self, placement: Placement, old_paths: OldPaths) -> None:
         for number, (inode, item) in enumerate(self._kept.items()):
