@@ -1,0 +1,97 @@
+"""What is measured. A case runs all contenders side by side, round by round, and adds rows to the table."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from .contenders import Contender
+from .measuring import Figures, tree_bytes
+from .trees import Tree, change, make, named, warm
+
+CHANGED_SHARE: Final = 0.001
+
+
+@dataclass(slots=True, kw_only=True)
+class Row:
+    """One line of the table: per contender the figures of every round, and bytes stored where that is the point."""
+
+    title: str
+    figures: dict[str, list[Figures]] = field(default_factory=dict)
+    stored: dict[str, int] = field(default_factory=dict)
+
+    def add(self, contender: Contender, figures: Figures) -> None:
+        self.figures.setdefault(contender.name, []).append(figures)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """``work`` is scratch space of this run. ``tree`` is a named source instead of the generated ones."""
+
+    work: Path
+    contenders: Sequence[Contender]
+    rounds: int
+    scale: float
+    tell: Callable[[str], None]
+
+    def place(self, contender: Contender) -> Path:
+        """An empty directory for a contender."""
+        path = self.work / "places" / contender.name
+        self.clear(contender)
+        path.mkdir(parents=True)
+        return path
+
+    def clear(self, contender: Contender) -> None:
+        shutil.rmtree(self.work / "places" / contender.name, ignore_errors=True)
+
+
+def copies(bench: Bench, tree: Tree, *, may_change: bool, only_first: bool = False) -> list[Row]:
+    """A first copy, a second of the unchanged tree, a third after a small change."""
+    size = f"{tree.files:,} files, {tree.logical_bytes / 1e9:.2f} GB"
+    first = Row(title=f"{tree.name}, first copy ({size})")
+    second = Row(title=f"{tree.name}, nothing changed")
+    third = Row(title=f"{tree.name}, {CHANGED_SHARE:.1%} changed")
+    for number in range(bench.rounds):
+        for contender in bench.contenders:
+            place = bench.place(contender)
+            contender.prepare(place)
+            warm(tree)
+            first.add(contender, contender.copy(tree.path, place))
+            first.stored[contender.name] = tree_bytes(place / "repository")
+            if not only_first:
+                second.add(contender, contender.copy(tree.path, place))
+            bench.tell(f"{tree.name} {number + 1}/{bench.rounds} {contender.name}")
+        if may_change and not only_first:
+            change(tree, share=CHANGED_SHARE, seed=number)
+            for contender in bench.contenders:
+                third.add(contender, contender.copy(tree.path, bench.work / "places" / contender.name))
+        for contender in bench.contenders:
+            bench.clear(contender)
+    return [row for row in (first, second, third) if row.figures]
+
+
+def _generated(name: str, *, only_first: bool = False) -> Callable[[Bench], list[Row]]:
+    def case(bench: Bench) -> list[Row]:
+        return copies(bench, make(name, bench.work, bench.scale), may_change=True, only_first=only_first)
+
+    return case
+
+
+def of_named_tree(path: Path) -> Callable[[Bench], list[Row]]:
+    """The copies of a tree that is there; it is never changed."""
+
+    def case(bench: Bench) -> list[Row]:
+        return copies(bench, named(str(path), path), may_change=False)
+
+    return case
+
+
+CASES: Final[dict[str, Callable[[Bench], list[Row]]]] = {
+    "small": _generated("small"),
+    "mixed": _generated("mixed"),
+    "large-text": _generated("large-text", only_first=True),
+    "large-random": _generated("large-random", only_first=True),
+}
