@@ -165,6 +165,12 @@ def _joined(pieces: Iterator[bytes]) -> Iterator[bytes]:
     kept: list[bytes] = []
     size = 0
     for piece in pieces:
+        if len(piece) >= _PIECE_BYTES:
+            if kept:
+                yield b"".join(kept)
+                kept, size = [], 0
+            yield piece
+            continue
         kept.append(piece)
         size += len(piece)
         if size >= _PIECE_BYTES:

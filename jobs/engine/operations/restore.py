@@ -31,6 +31,8 @@ from .restoring.preview import preview
 from .restoring.selection import Selection, select, split_path
 from .restoring.target import ignores_case, is_directory, prepare_target, remove_homes
 from .restoring.temporary import links_name
+from .restoring.trees import tree_places
+from .restoring.waiting import wait_for
 from .restoring.worker import Assignment, Worker
 
 _MOST_WORKERS: Final = 16
@@ -66,10 +68,10 @@ class _Restore:
         self._control.check()
         if not self._plan.target.is_absolute():
             raise InvalidOptions("The restore target must be an absolute path.", field="target")
-        repository = Repository.open(media, password, clock=self._clock)
+        repository = wait_for(lambda: Repository.open(media, password, clock=self._clock), self._control)
         lock = self._lock(repository)
         try:
-            index = load_index(repository, on_damaged=self._damaged_index)
+            index = wait_for(lambda: load_index(repository, on_damaged=self._damaged_index), self._control)
             snapshot = read_snapshot_file(repository, self._plan.snapshot_file_id)
             browser = Browser(BlobReader(repository, index), snapshot)
             selection = self._selection(browser)
@@ -107,7 +109,9 @@ class _Restore:
     def _first(self, browser: Browser, selection: Selection) -> FolderItem:
         below = split_path(self._plan.strip_prefix)
         path = b"".join(b"/" + part for part in below)
-        return FolderItem((), path, None, browser.tree(path), selection, (), _NO_DEVICE)
+        tree = browser.tree(path)
+        (place,) = tree_places(browser.reader, [tree])
+        return FolderItem((), path, None, tree, place, selection, (), _NO_DEVICE)
 
     def _restore(self, browser: Browser, selection: Selection, lock: RepositoryLock | None) -> RestoreResult:
         workers = max(1, min(self._plan.readers or usable_cores(), _MOST_WORKERS))

@@ -15,12 +15,10 @@ from ...plan import StoredPath
 from ...repository.layout import BlobKind
 from ...repository.reader import BlobReader, not_indexed
 from ...repository.tree import Node, NodeKind
-from ..restoring.fetching import Fetcher, Want, located, plain_bytes
+from ..restoring.fetching import Fetcher, PackPlace, Want, located, plain_bytes
 
 BATCH_BYTES: Final = 16 << 20
 BATCH_ENTRIES: Final = 512
-
-_Place = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +103,7 @@ class Contents:
         is_packed = any(place[3] for place in places)
         yield Member(path, node, size=size, pieces=self._pieces(node, places), is_packed=is_packed)
 
-    def _pieces(self, node: Node, places: list[_Place]) -> Iterator[bytes]:
+    def _pieces(self, node: Node, places: list[PackPlace]) -> Iterator[bytes]:
         """The content of a large file in order, a window of blobs at a time."""
         wants: list[Want[int]] = []
         size = 0

@@ -105,4 +105,3 @@ def _time(ns: int) -> str:
     second, fraction = divmod(abs(ns), 1_000_000_000)
     text = f"{second}.{fraction:09d}".rstrip("0").rstrip(".")
     return f"-{text}" if ns < 0 else text
-

@@ -26,6 +26,9 @@ _GAP_BYTES: Final = 64 << 10
 Target = TypeVar("Target")
 
 
+PackPlace = tuple[int, int, int, int]
+"""Pack, offset, sealed length, plain length if compressed; pack -1 where a blob is unknown."""
+
 Want = tuple[int, int, int, int, BlobId, Target, int]
 """One blob, where it lies, and whose it is: pack, offset, sealed length, plain length if compressed, id, target, and
 its place in the target. A bare tuple, since every file of a restore needs one."""
@@ -34,9 +37,9 @@ its place in the target. A bare tuple, since every file of a restore needs one."
 _by_place: Final = itemgetter(0, 1)
 
 
-def located(index: Index, ids: list[BlobId]) -> list[tuple[int, int, int, int]]:
-    """(pack, offset, sealed length, plain length if compressed) of each blob; pack -1 where it is unknown."""
-    found = index.find_many(BlobKind.DATA, ids)
+def located(index: Index, ids: list[BlobId], kind: BlobKind = BlobKind.DATA) -> list[PackPlace]:
+    """The place of each blob."""
+    found = index.find_many(kind, ids)
     return list(
         zip(
             found.pack.tolist(),
@@ -48,7 +51,7 @@ def located(index: Index, ids: list[BlobId]) -> list[tuple[int, int, int, int]]:
     )
 
 
-def plain_bytes(place: tuple[int, int, int, int]) -> int:
+def plain_bytes(place: PackPlace) -> int:
     """Bytes of a located blob's plain text."""
     return place[3] or place[2] - SEAL_BYTES
 

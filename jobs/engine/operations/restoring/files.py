@@ -17,7 +17,7 @@ from ...repository.tree import Node
 from .context import Context, reason
 from .decision import Decision
 from .directories import lstat
-from .fetching import Fetcher, Want, located, plain_bytes
+from .fetching import Fetcher, PackPlace, Want, located, plain_bytes
 from .hard_links import Claim, link_key
 from .items import FileJob, Folder, InFlight, Parent, SegmentItem
 from .sparse import PAGE, write_at, write_sparse, write_sparse_at
@@ -31,8 +31,6 @@ SEGMENT_BYTES: Final = 32 << 20
 _WRITE_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _REOPEN_FLAGS: Final = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-
-_Place = tuple[int, int, int, int]
 
 
 class Files:
@@ -118,7 +116,7 @@ class Files:
         for job in busy:
             self._start_linked(job)
 
-    def _plan(self, job: FileJob, places: list[_Place], wants: list[Want[FileJob]]) -> None:
+    def _plan(self, job: FileJob, places: list[PackPlace], wants: list[Want[FileJob]]) -> None:
         """Turn a job into wants, or finish it if it needs none."""
         content = job.node.content
         for place, blob in zip(places, content, strict=True):
@@ -327,6 +325,7 @@ class Files:
             fd = os.open(job.node.name, _READ_FLAGS, dir_fd=context.directories.fd(place.parts))
         except OSError:
             return False
+        tally, before = context.tally, context.tally.bytes_done
         try:
             if os.fstat(fd).st_size != sum(sizes):
                 return False
@@ -334,12 +333,15 @@ class Files:
                 context.check()
                 if sha256(os.pread(fd, size, end - size)).digest() != blob:
                     return False
+                tally.bytes_done += size
+                tally.publish()
             context.metadata.set_on_file(fd, job.node, job.path, inherits=place.inherits, is_new=False)
         except OSError:
             return False
         finally:
             os.close(fd)
-        context.tally.files_unmodified += 1
+            tally.bytes_done = before
+        tally.files_unmodified += 1
         self._count(job)
         return True
 

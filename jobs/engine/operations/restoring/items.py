@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ...errors import EngineError
 from ...ids import BlobId
 from ...repository.tree import Node
+from .fetching import PackPlace
 from .selection import Selection
 
 Parts = tuple[bytes, ...]
@@ -28,6 +29,7 @@ class FolderItem:
     path: bytes
     node: Node | None
     tree: BlobId
+    tree_place: PackPlace
     selection: Selection
     home: Parts
     device: int

@@ -21,6 +21,8 @@ from .items import FolderItem
 
 _PROGRESS_SECONDS: Final = 0.5
 _CHECK_NODES: Final = 200
+_NOWHERE: Final = (-1, 0, 0, 0)
+"""Trees are looked up one by one here."""
 
 
 class _Preview:
@@ -83,7 +85,7 @@ class _Preview:
             if node.subtree is None:
                 self._file(node, path, fd)
             elif self._may_enter(node, path, fd):
-                child = FolderItem((*item.parts, node.name), path, node, node.subtree, inside, (), 0)
+                child = FolderItem((*item.parts, node.name), path, node, node.subtree, _NOWHERE, inside, (), 0)
                 below.append((child, None if fd is None else relative))
         return below
 
@@ -98,7 +100,7 @@ class _Preview:
 
     def _file(self, node: Node, path: bytes, fd: int | None) -> None:
         if node.kind not in FORMATS:
-            self._fail(path, "this kind of entry cannot be restored", "kind-unknown")
+            self._fail(path, "this kind of entry cannot be restored", "entry-unsupported")
             return
         try:
             existing = lstat(fd, node.name) if fd is not None else None

@@ -7,6 +7,7 @@ import stat
 from typing import Final
 
 from ...errors import RepositoryDamaged
+from ...ids import BlobId
 from ...plan import Overwrite
 from ...repository.tree import Node, NodeKind
 from .context import Context
@@ -17,6 +18,7 @@ from .hard_links import link_key
 from .items import EntriesItem, Folder, FolderItem, Parent, Place
 from .selection import Selection
 from .temporary import sweep, unlink_quietly
+from .trees import read_tree, tree_places
 
 SLICE_ENTRIES: Final = 512
 """A directory with more than twice as many entries is shared out between workers."""
@@ -33,7 +35,7 @@ class Visitor:
         """One directory of the copy."""
         context = self._context
         try:
-            nodes = context.reader.read_tree(item.tree)
+            nodes = read_tree(context.reader, item.tree, item.tree_place)
         except RepositoryDamaged as error:
             context.fail(item.path or b"/", error.sentence, "tree-damaged")
             context.finished(parent)
@@ -95,7 +97,7 @@ class Visitor:
 
     def _entries(self, folder: Folder, nodes: list[Node], selection: Selection) -> None:
         context, place = self._context, folder.place
-        below: list[FolderItem] = []
+        below: list[tuple[Node, BlobId, Selection]] = []
         for node in nodes:
             inside = selection.below(node.name)
             if inside is None:
@@ -103,29 +105,36 @@ class Visitor:
             if node.kind is NodeKind.FILE:
                 self._files.add(folder, context.directories.fd(place.parts), node)
             elif node.subtree is not None:
-                below.append(
-                    FolderItem(
-                        (*place.parts, node.name),
-                        place.path + b"/" + node.name,
-                        node,
-                        node.subtree,
-                        inside,
-                        place.home,
-                        place.device,
-                    )
-                )
+                below.append((node, node.subtree, inside))
             else:
                 self._special(folder, node)
+        if below:
+            self._descend(folder, below)
+
+    def _descend(self, folder: Folder, below: list[tuple[Node, BlobId, Selection]]) -> None:
+        """Directories of a directory: the first is done first."""
+        place = folder.place
         folder.waiting += len(below)
-        for item in reversed(below):
-            context.push(item, folder)
+        places = tree_places(self._context.reader, [tree for _node, tree, _inside in below])
+        for (node, tree, inside), tree_place in zip(reversed(below), reversed(places), strict=True):
+            item = FolderItem(
+                (*place.parts, node.name),
+                place.path + b"/" + node.name,
+                node,
+                tree,
+                tree_place,
+                inside,
+                place.home,
+                place.device,
+            )
+            self._context.push(item, folder)
 
     def _special(self, folder: Folder, node: Node) -> None:
         """A link, device, fifo or socket."""
         context, place = self._context, folder.place
         path = place.path + b"/" + node.name
         if node.kind not in FORMATS:
-            context.fail(path, "this kind of entry cannot be restored", "kind-unknown")
+            context.fail(path, "this kind of entry cannot be restored", "entry-unsupported")
             return
         try:
             directory_fd = context.directories.fd(place.parts)
