@@ -29,9 +29,7 @@ class _Content:
 
     def __init__(self) -> None:
         self.source = random.Random(SEED)
-        self._words = [
-            bytes(source.choices(b"abcdefghijklmnopqrstuvwxyz", k=source.randint(2, 11))) for _ in range(_WORDS)
-        ]
+        self._words = [self._word() for _ in range(_WORDS)]
 
     def _word(self) -> bytes:
         return bytes(self.source.choices(b"abcdefghijklmnopqrstuvwxyz", k=self.source.randint(2, 11)))

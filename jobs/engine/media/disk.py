@@ -16,6 +16,7 @@ from typing import Final
 
 from ..errors import MediaUnavailable, NoSpace, RepositoryDamaged
 from .base import Buffer, TestReport, Usage
+from .disk_direct import DIRECT_FROM_BYTES, write_direct
 from .disk_errors import media_error
 from .disk_leftovers import is_temporary, sweep_directory, temporary_name
 from .names import checked_name, checked_prefix
@@ -216,7 +217,10 @@ class DiskMedia:
             self._make_directory(directory)
             fd = os.open(temporary, flags, 0o600)
         try:
-            _write_pieces(fd, pieces, length)
+            if self._options.fsync and length >= DIRECT_FROM_BYTES:
+                write_direct(fd, pieces)
+            else:
+                _write_pieces(fd, pieces, length)
             if self._options.fsync:
                 os.fsync(fd)
         finally:
