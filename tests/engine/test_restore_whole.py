@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import random
 import stat
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from jobs.engine.clock import SystemClock
+from jobs.engine.events import FreeRun
+from jobs.engine.operations import backup_copy
 from jobs.engine.operations.restoring import files, visiting
-from jobs.engine.plan import Overwrite, StoredPath
+from jobs.engine.plan import CopyPlan, Overwrite, SourceRoot, StoredPath
 from tests import odd_tree
-from tests.engine.repositories import new_repository
-from tests.engine.restores import Record, leftovers, run_restore
+from tests.engine.repositories import PASSWORD, new_repository
+from tests.engine.restores import Record, leftovers, medium, run_restore
 from tests.interop.restic import Restic
 from tests.odd_tree import Described, build_odd_tree, describe_tree
 
@@ -84,6 +88,27 @@ def test_our_restore_equals_the_one_of_stock_restic(restic: Restic, source: Path
     assert set(ours) == set(theirs)
     differing = {path for path in ours if replace(ours[path], link_group=b"") != replace(theirs[path], link_group=b"")}
     assert differing == set()
+
+
+@needs_root
+def test_what_our_own_copy_stored_comes_back_at_any_depth(restic: Restic, source: Path, tmp_path: Path) -> None:
+    build_odd_tree(source)
+    root = SourceRoot(directory=source, stored_as=StoredPath(b"/srv/odd"))
+    backup_copy.run(
+        CopyPlan(roots=(root,), hostname="h", username="u", taken_at_ns=time.time_ns()),
+        medium(restic.repository),
+        PASSWORD,
+        Record(),
+        FreeRun(),
+        SystemClock(),
+    )
+    record = Record()
+    run_restore(restic.repository, tmp_path / "target", record=record, readers=3)
+    assert record.failures == {}
+    ours, theirs = describe_tree(tmp_path / "target" / "srv" / "odd"), describe_tree(source)
+    assert ours == {path: entry for path, entry in theirs.items() if not stat.S_ISSOCK(entry.mode)}
+    run_restore(restic.repository, tmp_path / "target", overwrite=Overwrite.ALWAYS)
+    assert describe_tree(tmp_path / "target" / "srv" / "odd") == ours
 
 
 def test_the_directories_above_the_source_come_back_too(restic: Restic, source: Path, tmp_path: Path) -> None:
