@@ -377,6 +377,19 @@ def test_totals_never_fall_behind_what_is_done(copier: Copier, source: Path, mon
     assert phases == [PhaseName.PREPARE, PhaseName.COPY, PhaseName.COMMIT]
 
 
+def test_a_wrong_guess_of_the_total_is_dropped_and_then_corrected(
+    copier: Copier, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{PIPELINE}.pulse._PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr(f"{PIPELINE}.pulse._CHECK_SECONDS", 0.0)
+    monkeypatch.setattr(f"{PIPELINE}.coordinator._ALONE_SECONDS", 0.0)
+    guessed = copier.copy(source).counters.bytes_total
+    grow_tree(source / "more", directories=200, size=40_000)
+    before = len(copier.sink.progress)
+    real = copier.copy(source).counters.bytes_total
+    assert {event.counters.bytes_total for event in copier.sink.progress[before:]} <= {None, guessed, real}
+
+
 def test_a_root_inside_another_is_copied_once(copier: Copier, source: Path) -> None:
     result = copier.copy(
         *[SourceRoot(directory=at, stored_as=StoredPath(os.fsencode(at))) for at in (source, source / "a1")]

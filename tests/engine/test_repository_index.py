@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import stat
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.engine.clock import SystemClock
 from jobs.engine.errors import RepositoryDamaged
 from jobs.engine.ids import BlobId, FileId
 from jobs.engine.repository.index import Index, Segment, merge_segments
@@ -141,6 +143,28 @@ def random_index(repository: Repository, blobs: int, *, seed: int = 1) -> list[B
         writer.add(written(BlobKind.DATA, ids[start : start + 20], number))
     writer.flush()
     return ids
+
+
+class HeldClock(SystemClock):
+    """Time that passes only when it is told."""
+
+    seconds = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+def test_a_writer_killed_without_warning_loses_a_tenth_of_its_time(tmp_path: Path) -> None:
+    clock = HeldClock()
+    writer = IndexWriter(new_repository(tmp_path / "r"), clock=clock)
+    stored_at = [0.0]
+    for second in range(1, 3600):
+        clock.seconds = float(second)
+        writer.add(written(BlobKind.DATA, [BlobId(second.to_bytes(32))], second))
+        if len(writer.stored) == len(stored_at):
+            stored_at.append(clock.seconds)
+    assert all(after - before <= max(5, after / 10 + 1) for before, after in pairwise(stored_at))
+    assert len(stored_at) < 60, "and it does not litter the medium"
 
 
 def test_the_local_copy_gives_the_same_index_and_is_extended_by_what_is_new(tmp_path: Path) -> None:

@@ -246,7 +246,7 @@ class _Attempt:
             raise _StateUnfit
         self._opened = opened
         self._opened_at = self._clock.monotonic()
-        self._index_writer = IndexWriter(opened.shared.repository, on_stored=self._index_stored)
+        self._index_writer = IndexWriter(opened.shared.repository, on_stored=self._index_stored, clock=self._clock)
         if opened.problem:
             self._sink.emit(Notice(level=Level.WARNING, code="parent-unusable", sentence=opened.problem))
         summary = opened.parent.file.summary if opened.parent is not None else None
@@ -290,9 +290,9 @@ class _Attempt:
             opened.lock.start_refreshing()
 
     def _count_totals(self) -> None:
+        """A copy long enough for a crew counts; until that is done, the parent's totals are a guess."""
         self._start_refreshing(self._wait_open())
-        if self._pulse.bytes_total is None:
-            self._scan = TotalsScan(self._roots, self._pulse)
+        self._scan = TotalsScan(self._roots, self._pulse)
 
     def _index_stored(self, _file_id: FileId) -> None:
         if self._index_writer is not None:
@@ -302,7 +302,7 @@ class _Attempt:
         opened.lock.check()
         plan, totals = self._plan, self._board.totals()
         if totals["sockets_skipped"]:
-            sentence = f"{totals['sockets_skipped']} sockets were left out: they are made anew by whoever uses them."
+            sentence = _sockets_left_out(totals["sockets_skipped"])
             self._sink.emit(Notice(level=Level.INFO, code="sockets-left-out", sentence=sentence))
         if self._comparisons.reason:
             sentence = f"All files were looked at, because {self._comparisons.reason}."
@@ -366,3 +366,9 @@ class _Attempt:
         except OSError as error:
             sentence = f"The local state could not be written ({error.strerror}); the next copy takes longer."
             self._sink.emit(Notice(level=Level.WARNING, code="state-not-written", sentence=sentence))
+
+
+def _sockets_left_out(count: int) -> str:
+    if count == 1:
+        return "1 socket was left out: it is made anew by whoever uses it."
+    return f"{count} sockets were left out: they are made anew by whoever uses them."

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from ..clock import Clock, SystemClock
 from ..ids import FileId
 from .crypto import SEAL_BYTES
 from .layout import BlobKind, FileKind, damaged, file_name
@@ -20,7 +21,12 @@ from .pack_writer import WrittenPack
 from .repository import Repository
 
 FULL_BLOBS: Final = 50_000
-"""An index file is written as soon as it holds this many blobs, so that an interrupted copy is reused."""
+"""An index file is written as soon as it holds this many blobs."""
+FLUSH_SECONDS: Final = 5.0
+FLUSH_SHARE: Final = 0.1
+"""It is written, too, when it is this old and this share of the time so far passed since the one before: what is not
+indexed is not found again, so that a copy killed without warning loses a tenth of its work, not all of it. An hour
+makes some fifty files, a day eighty."""
 
 _WORDS: Final = {kind.word: int(kind) for kind in BlobKind}
 
@@ -86,7 +92,7 @@ def write_index_file(repository: Repository, entries: Iterable[str], *, supersed
 
 
 class IndexWriter:
-    """Collects written packs and stores an index file about every FULL_BLOBS blobs. Not thread-safe."""
+    """Collects written packs and stores an index file now and then (FULL_BLOBS, FLUSH_SECONDS). Not thread-safe."""
 
     def __init__(
         self,
@@ -94,8 +100,11 @@ class IndexWriter:
         *,
         full_blobs: int = FULL_BLOBS,
         on_stored: Callable[[FileId], None] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._repository = repository
+        self._clock = clock or SystemClock()
+        self._began = self._flushed = self._clock.monotonic()
         self._full_blobs = full_blobs
         self._on_stored = on_stored
         self._entries: list[str] = []
@@ -106,7 +115,7 @@ class IndexWriter:
         """``pack`` must be durable. May store an index file."""
         self._entries.append(pack.index_entry)
         self._blobs += pack.blobs
-        if self._blobs >= self._full_blobs:
+        if self._blobs >= self._full_blobs or self._is_old():
             self.flush()
 
     def flush(self) -> None:
@@ -115,6 +124,11 @@ class IndexWriter:
             return
         file_id = write_index_file(self._repository, self._entries)
         self._entries, self._blobs = [], 0
+        self._flushed = self._clock.monotonic()
         self.stored.append(file_id)
         if self._on_stored is not None:
             self._on_stored(file_id)
+
+    def _is_old(self) -> bool:
+        now = self._clock.monotonic()
+        return now - self._flushed >= max(FLUSH_SECONDS, FLUSH_SHARE * (now - self._began))

@@ -11,8 +11,6 @@ from .tally import SharedBoard
 
 _CHECK_SECONDS: Final = 0.1
 _PROGRESS_SECONDS: Final = 0.5
-_NEARLY: Final = 0.99
-"""While it runs, a copy is never shown as further than this, however wrong its totals were guessed."""
 _IN_FLIGHT_SHOWN: Final = 16
 
 
@@ -52,11 +50,11 @@ class Pulse:
         self._sink.emit(Progress(counters=self.counters(), in_flight=tuple(self._in_flight)[:_IN_FLIGHT_SHOWN]))
 
     def counters(self) -> Counters:
-        """Figures so far, with totals that are never below what is done."""
+        """Figures so far. A total that was passed was a wrong guess, and nothing is better than “99 %” for an hour."""
         done = self._board.totals()
         return self._board.counters(
-            files_total=_at_least(self.files_total, done["files_done"]),
-            bytes_total=_at_least(self.bytes_total, done["bytes_done"]),
+            files_total=_unless_passed(self.files_total, done["files_done"]),
+            bytes_total=_unless_passed(self.bytes_total, done["bytes_done"]),
         )
 
     def final_counters(self) -> Counters:
@@ -73,5 +71,5 @@ class Pulse:
             self._in_flight.pop(path, None)
 
 
-def _at_least(total: int | None, done: int) -> int | None:
-    return None if total is None else max(total, int(done / _NEARLY))
+def _unless_passed(total: int | None, done: int) -> int | None:
+    return None if total is None or done > total else total
