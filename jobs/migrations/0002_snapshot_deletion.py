@@ -5,25 +5,39 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('jobs', '0001_initial'),
-        ('policies', '0001_initial'),
+        ("jobs", "0001_initial"),
+        ("policies", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.RemoveConstraint(
-            model_name='job',
-            name='job_operation_known',
+            model_name="job",
+            name="job_operation_known",
         ),
         migrations.AlterField(
-            model_name='job',
-            name='operation',
-            field=models.CharField(choices=[('snapshot', 'Snapshot'), ('backup_copy', 'Backup copy'), ('restore', 'Restore'), ('delete_snapshot', 'Snapshot deletion'), ('test', 'Test'), ('demo', 'Sample data')], max_length=16),
+            model_name="job",
+            name="operation",
+            field=models.CharField(
+                choices=[
+                    ("snapshot", "Snapshot"),
+                    ("backup_copy", "Backup copy"),
+                    ("restore", "Restore"),
+                    ("delete_snapshot", "Snapshot deletion"),
+                    ("test", "Test"),
+                    ("demo", "Sample data"),
+                ],
+                max_length=16,
+            ),
         ),
         migrations.AddConstraint(
-            model_name='job',
-            constraint=models.CheckConstraint(condition=models.Q(('operation__in', ['snapshot', 'backup_copy', 'restore', 'delete_snapshot', 'test', 'demo'])), name='job_operation_known'),
+            model_name="job",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("operation__in", ["snapshot", "backup_copy", "restore", "delete_snapshot", "test", "demo"])
+                ),
+                name="job_operation_known",
+            ),
         ),
     ]

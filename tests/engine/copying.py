@@ -86,9 +86,7 @@ class Copier:
     ) -> CopyPlan:
         return CopyPlan(
             roots=tuple(
-                root
-                if isinstance(root, SourceRoot)
-                else SourceRoot(directory=root, stored_as=self.stored(root))
+                root if isinstance(root, SourceRoot) else SourceRoot(directory=root, stored_as=self.stored(root))
                 for root in roots
             ),
             hostname="server",

@@ -16,8 +16,8 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 def _judge(**values: Any) -> tuple[Protection, str]:
-    given_values = {"is_active": True, "snapshot": NOW - HOUR, "copies": {"disk": NOW - HOUR}} | values
-    verdict = judge(Points(**given_values), now=NOW)
+    given: dict[str, Any] = {"is_active": True, "snapshot": NOW - HOUR, "copies": {"disk": NOW - HOUR}} | values
+    verdict = judge(Points(**given), now=NOW)
     return verdict.protection, verdict.reason
 
 

@@ -234,4 +234,3 @@ def _link_target(value: dict[str, Any]) -> bytes:
 
 def _attributes(value: list[dict[str, str | None]]) -> tuple[tuple[bytes, bytes], ...]:
     return tuple((_text(item["name"]).encode(), base64.b64decode(item["value"] or "", validate=True)) for item in value)
-

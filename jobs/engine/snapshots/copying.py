@@ -6,6 +6,7 @@ content path. Which places are fit for an engine, and its options, are the drive
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 import contextlib
 import os
 import tempfile
@@ -32,7 +33,7 @@ from .work_queue import WorkQueue
 ORIGINS: Final = "origins.npy"
 
 
-class CopyingEngine:
+class CopyingEngine(ABC):
     """A :class:`~jobs.engine.snapshots.base.SnapshotEngine` without the word of a driver on what is fit.
 
     Holds nothing open between calls. A driver says what is fit in ``require_fit`` and ``describe_place``.
@@ -51,13 +52,13 @@ class CopyingEngine:
         self.area = SnapshotArea(area, install)
         self._clock = clock or SystemClock()
 
+    @abstractmethod
     def require_fit(self, content: Sequence[str]) -> None:
         """Raise InvalidOptions (``content_paths`` or another option) or EngineUnsupported; paths exist."""
-        raise NotImplementedError
 
+    @abstractmethod
     def describe_place(self) -> str:
         """For a Test: what the area can do. Raises what makes it unfit."""
-        raise NotImplementedError
 
     def left_out(self) -> frozenset[tuple[int, int]]:
         """(device, inode) of directories that are no part of any content."""

@@ -36,7 +36,7 @@ class BlobStore(Protocol):
     def save_tree(self, tree: bytes) -> BlobId: ...
 
     def load_nodes(self, tree: BlobId) -> dict[str, str]:
-        """The nodes of a tree by JSON name, in its order; none of a tree that no index names. Raises RepositoryDamaged."""
+        """The nodes of a tree by JSON name, in its order; none where no index has it. Raises RepositoryDamaged."""
 
     def missing(self, ids: Sequence[BlobId]) -> set[BlobId]:
         """Data blobs that no index knows."""
