@@ -6,10 +6,10 @@ content path. Which places are fit for an engine, and its options, are the drive
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 import contextlib
 import os
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, Final
