@@ -55,9 +55,19 @@ class NodeWorker(Worker):
         self._own_pid = os.getpid()
 
     def fork_work_horse(self, job: rq.job.Job, queue: rq.queue.Queue) -> None:
-        """A horse inherits no database session, and dies at once if this worker is killed."""
+        """A horse inherits no database session, and dies at once if this worker is killed.
+
+        SIGTERM is held back in the horse until its own handlers are in place, and handed on if it came to this worker
+        before there was a horse to tell.
+        """
         connections.close_all()
-        super().fork_work_horse(job, queue)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        try:
+            super().fork_work_horse(job, queue)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        if self.was_told_to_stop:
+            self.handle_warm_shutdown_request()
 
     def main_work_horse(self, job: rq.job.Job, queue: rq.queue.Queue) -> None:
         die_with_parent(self._own_pid, signal.SIGKILL)
@@ -67,6 +77,7 @@ class NodeWorker(Worker):
         """Ctrl-C reaches only the supervisor's orders; SIGTERM is handled by the attempt that runs."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
     @property
     def was_told_to_stop(self) -> bool:
