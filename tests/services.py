@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from snapcopy_site import embedded
 from snapcopy_site.children import stop
 from snapcopy_site.lib.home import Home
 
+MOST_PROCESSES = 4
 IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 
 if not IS_WORKER:
@@ -30,6 +32,20 @@ _worker_number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("
 os.environ["SNAPCOPY_REDIS_URL"] = f"unix://{Home.current().valkey_socket}?db={_worker_number}"
 
 _children: list[tuple[embedded.Server, subprocess.Popen[bytes]]] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object]:
+    """The whole suite runs in as many processes as there are cores, up to four; a few tests run in this one.
+
+    Whatever is said about ``-n``, ``--collect-only`` or a debugger wins.
+    """
+    option = config.option
+    whole = config.args_source is not pytest.Config.ArgsSource.ARGS and not option.keyword and not option.markexpr
+    if whole and not IS_WORKER and option.numprocesses is None and not (option.usepdb or option.collectonly):
+        option.numprocesses = min(os.cpu_count() or 1, MOST_PROCESSES)
+        option.dist = "worksteal"
+    return (yield)
 
 
 def pytest_configure(config: pytest.Config) -> None:
