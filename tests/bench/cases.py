@@ -49,9 +49,10 @@ class Bench:
 
 
 def copies(bench: Bench, tree: Tree, *, may_change: bool, only_first: bool = False) -> list[Row]:
-    """A first copy, a second of the unchanged tree, a third after a small change."""
+    """A first copy, its restore, a second of the unchanged tree, a third after a small change."""
     size = f"{tree.files:,} files, {tree.logical_bytes / 1e9:.2f} GB"
     first = Row(title=f"{tree.name}, first copy ({size})")
+    back = Row(title=f"{tree.name}, restore")
     second = Row(title=f"{tree.name}, nothing changed")
     third = Row(title=f"{tree.name}, {CHANGED_SHARE:.1%} changed")
     for number in range(bench.rounds):
@@ -61,6 +62,7 @@ def copies(bench: Bench, tree: Tree, *, may_change: bool, only_first: bool = Fal
             warm(tree)
             first.add(contender, contender.copy(tree.path, place))
             first.stored[contender.name] = tree_bytes(place / "repository")
+            back.add(contender, _restored(bench, contender, place))
             if not only_first:
                 second.add(contender, contender.copy(tree.path, place))
             bench.tell(f"{tree.name} {number + 1}/{bench.rounds} {contender.name}")
@@ -70,7 +72,18 @@ def copies(bench: Bench, tree: Tree, *, may_change: bool, only_first: bool = Fal
                 third.add(contender, contender.copy(tree.path, bench.work / "places" / contender.name))
         for contender in bench.contenders:
             bench.clear(contender)
-    return [row for row in (first, second, third) if row.figures]
+    return [row for row in (first, back, second, third) if row.figures]
+
+
+def _restored(bench: Bench, contender: Contender, place: Path) -> Figures:
+    """Into a directory that is gone afterwards; the repository is in the page cache for everybody."""
+    warm(named("repository", place / "repository"))
+    target = bench.work / "restored"
+    target.mkdir()
+    try:
+        return contender.restore(place, target)
+    finally:
+        shutil.rmtree(target)
 
 
 def _generated(name: str, *, only_first: bool = False) -> Callable[[Bench], list[Row]]:

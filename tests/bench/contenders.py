@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,8 @@ class Contender(Protocol):
     def version(self) -> str: ...
     def prepare(self, place: Path) -> None: ...
     def copy(self, source: Path, place: Path) -> Figures: ...
+    def restore(self, place: Path, target: Path) -> Figures:
+        """Everything of the latest copy below ``target``, which is an empty directory."""
 
 
 def _setup(command: list[str], environment: Mapping[str, str]) -> None:
@@ -58,6 +61,10 @@ class Ours:
         command = self._command("backup", *self.arguments, str(place / "repository"), str(source))
         return run(command, self._environment(place))
 
+    def restore(self, place: Path, target: Path) -> Figures:
+        command = self._command("restore", str(place / "repository"), "latest", "--to", str(target))
+        return run(command, self._environment(place))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restic:
@@ -82,6 +89,9 @@ class Restic:
     def copy(self, source: Path, place: Path) -> Figures:
         return run([self.program, "backup", "--quiet", str(source)], self._environment(place))
 
+    def restore(self, place: Path, target: Path) -> Figures:
+        return run([self.program, "restore", "--quiet", "latest", "--target", str(target)], self._environment(place))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Borg:
@@ -103,6 +113,12 @@ class Borg:
         command = ["borg", "create", "--compression=zstd,3", f"{place / 'repository'}::{{now:%H%M%S.%f}}", str(source)]
         return run(command, self._environment(place))
 
+    def restore(self, place: Path, target: Path) -> Figures:
+        environment = self._environment(place)
+        command = ["borg", "list", "--last=1", "--format={archive}", str(place / "repository")]
+        listed = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=True)
+        return run(["borg", "extract", f"{place / 'repository'}::{listed.stdout.strip()}"], environment, cwd=target)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rsync:
@@ -118,6 +134,9 @@ class Rsync:
 
     def copy(self, source: Path, place: Path) -> Figures:
         return run(["rsync", "-a", f"{source}/", f"{place / 'repository'}/"], {})
+
+    def restore(self, place: Path, target: Path) -> Figures:
+        return run(["rsync", "-a", f"{place / 'repository'}/", f"{target}/"], {})
 
 
 def contenders(names: list[str], restic: str) -> list[Contender]:

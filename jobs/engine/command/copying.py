@@ -52,7 +52,8 @@ def backup(arguments: Namespace, session: Session) -> int:
 
 
 def restore(arguments: Namespace, session: Session) -> int:
-    snapshot = find_snapshot_file(session.open(), arguments.snapshot)
+    repository = session.open()
+    snapshot = find_snapshot_file(repository, arguments.snapshot)
     if snapshot.id is None:
         raise NotInCopy("The snapshot file is not stored.")
     plan = RestorePlan(
@@ -64,7 +65,7 @@ def restore(arguments: Namespace, session: Session) -> int:
         dry_run=arguments.dry_run,
         readers=arguments.readers,
     )
-    result = restoring.run(plan, session.media, session.password, session.sink, session.control, session.clock)
+    result = restoring.run_opened(plan, repository, session.sink, session.control, session.clock)
     counters = result.counters
     if session.as_json:
         write_json({"event": "result", **asdict(result)})
