@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from django.db.models import Count, Max, Min, Prefetch, Q, QuerySet
 from django.db.models.functions import TruncDate
@@ -28,6 +28,14 @@ class Day:
     day: date
     state: str
     jobs: int
+
+
+class _Snapshots(NamedTuple):
+    """``taken``: the newest that was taken, though it may be deleted by now; ``point``, ``kept``: of what is there."""
+
+    taken: datetime | None
+    point: datetime | None
+    kept: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +73,17 @@ def subclient_states(subclients: QuerySet[Subclient] | None = None) -> list[Subc
         .order_by("file_server__name", "name")
     )
     keys = [row.pk for row in rows]
+    present = Q(state=SnapshotState.PRESENT)
     snapshots = {
-        pk: (point, count)
-        for pk, point, count in Snapshot.objects.filter(subclient__in=keys, state=SnapshotState.PRESENT)
+        pk: _Snapshots(taken, point, kept)
+        for pk, taken, point, kept in Snapshot.objects.filter(subclient__in=keys)
+        .exclude(state=SnapshotState.MISSING)
         .values_list("subclient")
-        .annotate(Max("taken_at"), Count("pk"))
+        .annotate(
+            taken=Max("taken_at"),
+            point=Max("taken_at", filter=present),
+            kept=Count("pk", filter=present),
+        )
         .order_by()
     }
     copied = {
@@ -98,7 +112,7 @@ def subclient_states(subclients: QuerySet[Subclient] | None = None) -> list[Subc
         _state(
             row,
             now=now,
-            snapshots=snapshots.get(row.pk, (None, 0)),
+            snapshots=snapshots.get(row.pk, _Snapshots(None, None, 0)),
             copied={copy: copied.get((row.pk, copy.pk)) for copy in active_backup_copies(row)},
             waiting=waiting.get(row.pk, (0, None)),
             running=running[row.pk],
@@ -118,7 +132,7 @@ def _state(
     subclient: Subclient,
     *,
     now: datetime,
-    snapshots: tuple[datetime | None, int],
+    snapshots: _Snapshots,
     copied: dict[Copy, datetime | None],
     waiting: tuple[int, datetime | None],
     running: Sequence[Job],
@@ -126,16 +140,16 @@ def _state(
 ) -> SubclientState:
     points = protection.Points(
         is_active=subclient.is_active,
-        snapshot=snapshots[0],
+        snapshot=snapshots.taken,
         copies={copy.name: point for copy, point in copied.items()},
         oldest_waiting=waiting[1],
     )
     return SubclientState(
         subclient=subclient,
         verdict=protection.judge(points, now=now),
-        snapshot_point=snapshots[0],
+        snapshot_point=snapshots.point,
         copied_point=max((point for point in copied.values() if point), default=None),
-        snapshots=snapshots[1],
+        snapshots=snapshots.kept,
         waiting=waiting[0],
         oldest_waiting=waiting[1],
         running=tuple(running),

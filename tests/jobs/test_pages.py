@@ -305,3 +305,14 @@ def test_a_held_snapshot_is_not_deleted(enter: Enter, subclient: Subclient) -> N
     assert "Delete the snapshot</button>" not in page
     assert "is held" in enter(Role.ADMIN).post(address, follow=True).content.decode()
     assert not Job.objects.filter(operation=Operation.DELETE_SNAPSHOT).exists()
+
+
+def test_d1_deleting_a_copied_snapshot_leaves_the_subclient_protected(subclient: Subclient) -> None:
+    snapshot = make_snapshot(subclient)
+    make_backup_copy(snapshot, backup_copy_of(subclient.policy))
+    type(snapshot).objects.update(state="deleted")
+    (row,) = subclient_states()
+    assert (row.state, row.snapshot_point, row.snapshots) == ("protected", None, 0)
+    type(snapshot).objects.update(state="missing")
+    (row,) = subclient_states()
+    assert row.state == "unprotected"
