@@ -17,6 +17,8 @@ from django.utils.safestring import SafeString, mark_safe
 from snapcopy_site.lib import markdown
 
 SECTIONS: Final = {"": "Using SnapCopy", "errors": "Errors", "decisions": "Decisions"}
+READ_FIRST: Final = ("first-steps", "words", "your-data-without-us")
+"""Above the others of their section, which follow by title."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +62,15 @@ def find(slug: str) -> Page | None:
 
 def contents() -> list[Section]:
     """Sections with their pages, for the list beside every page."""
-    pages = sorted(_pages().values(), key=lambda page: (page.slug != page.section, page.slug))
+    pages = sorted(_pages().values(), key=lambda page: (page.slug != page.section, _rank(page.slug), page.title))
     return [
         Section(name=name, title=title, pages=tuple(page for page in pages if page.section == name))
         for name, title in SECTIONS.items()
     ]
+
+
+def _rank(slug: str) -> int:
+    return READ_FIRST.index(slug) if slug in READ_FIRST else len(READ_FIRST)
 
 
 @cache

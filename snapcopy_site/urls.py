@@ -8,6 +8,7 @@ from django.urls import include, path
 from snapcopy_site import user_links, views
 
 urlpatterns = [
+    path("favicon.ico", views.favicon, name="favicon"),
     path("healthz", views.healthz, name="healthz"),
     path("sign-in/", views.SignIn.as_view(), name="login"),
     path("sign-in/<str:token>/", views.sign_in_by_link, name="sign-in-link"),

@@ -14,6 +14,7 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.db import DatabaseError, connection
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
@@ -84,6 +85,13 @@ def docs(request: HttpRequest, page: str = "") -> HttpResponse:
         raise Http404("There is no such page in the documentation.")
     context = {"document": document, "contents": documentation.contents()}
     return render(request, "docs/page.html", context)
+
+
+@login_not_required
+@require_safe
+def favicon(_request: HttpRequest) -> HttpResponse:
+    """For pages that do not name their icon, as those of the Django admin."""
+    return redirect(static("img/favicon.svg"))
 
 
 @login_not_required
