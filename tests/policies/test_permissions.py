@@ -13,7 +13,17 @@ from policies.models import AccessNode
 from snapcopy_site.lib.roles import Role, has_role, role_of
 from tests.factories import make_media, make_policy, make_subclient, make_user
 
-WITHOUT_ROLE = {"healthz", "login", "logout", "sign-in-link", "password_change", "docs", "docs-page", "theme"}
+WITHOUT_ROLE = {
+    "healthz",
+    "favicon",
+    "login",
+    "logout",
+    "sign-in-link",
+    "password_change",
+    "docs",
+    "docs-page",
+    "theme",
+}
 """What everybody who is signed in may open, or what signs in."""
 
 
