@@ -17,6 +17,7 @@ Entry = tuple[str, Status]
 
 _DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+_UNSEEN_FILE_FLAGS: Final = _FILE_FLAGS | os.O_NOATIME
 _PIECE: Final = 3000
 """Longest path handed to the kernel at once, in characters of at most 1 byte each after encoding; PATH_MAX is 4096."""
 
@@ -33,7 +34,10 @@ def open_directory(path: str) -> int:
 
 def open_file(name: str, directory_fd: int | None) -> int:
     """A descriptor for reading a regular file; never blocks on a fifo that took its place. Raises OSError."""
-    return _open_unseen(name, _FILE_FLAGS, directory_fd)
+    try:
+        return os.open(name, _UNSEEN_FILE_FLAGS, dir_fd=directory_fd)
+    except PermissionError:
+        return os.open(name, _FILE_FLAGS, dir_fd=directory_fd)
 
 
 def _open_unseen(path: str | bytes, flags: int, directory_fd: int | None) -> int:

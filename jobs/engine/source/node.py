@@ -42,29 +42,24 @@ _owners: dict[tuple[int, int], str] = {}
 
 
 def _mode_text(mode: int) -> str:
-    text = _modes.get(mode)
-    if text is None:
-        go = go_mode(mode)
-        text = f'"type":"{NODE_TYPES[mode & TYPE_MASK]}",' + (f'"mode":{go},' if go else "")
-        _modes[mode] = text
+    go = go_mode(mode)
+    text = _modes[mode] = f'"type":"{NODE_TYPES[mode & TYPE_MASK]}",' + (f'"mode":{go},' if go else "")
     return text
 
 
 def _owner_text(uid: int, gid: int) -> str:
-    text = _owners.get((uid, gid))
-    if text is None:
-        if len(_owners) > _OWNERS_CACHED:
-            _owners.clear()
-        text = f'"uid":{uid},"gid":{gid}'
-        try:
-            text += f',"user":"{json_body_of_bytes(os.fsencode(pwd.getpwuid(uid).pw_name))}"'
-        except KeyError:
-            pass
-        try:
-            text += f',"group":"{json_body_of_bytes(os.fsencode(grp.getgrgid(gid).gr_name))}"'
-        except KeyError:
-            pass
-        _owners[uid, gid] = text
+    if len(_owners) > _OWNERS_CACHED:
+        _owners.clear()
+    text = f'"uid":{uid},"gid":{gid}'
+    try:
+        text += f',"user":"{json_body_of_bytes(os.fsencode(pwd.getpwuid(uid).pw_name))}"'
+    except KeyError:
+        pass
+    try:
+        text += f',"group":"{json_body_of_bytes(os.fsencode(grp.getgrgid(gid).gr_name))}"'
+    except KeyError:
+        pass
+    _owners[uid, gid] = text
     return text
 
 
@@ -76,13 +71,14 @@ def node_prefix(
     ``device_id`` is written only where it means something: on files with several links. ``ctime`` (a Go time) and
     ``inode`` replace those of ``st``, to ask "would this be the old node but for inode and ctime?".
     """
-    kind = st.st_mode & TYPE_MASK
+    mode, uid, gid = st.st_mode, st.st_uid, st.st_gid
+    kind = mode & TYPE_MASK
     mtime = go_time(st.st_mtime_ns)
     changed = go_time(st.st_ctime_ns) if ctime is None else ctime
     number = st.st_ino if inode is None else inode
     text = (
-        f'{{"name":"{name}",{_mode_text(st.st_mode)}"mtime":"{mtime}","atime":"{mtime}","ctime":"{changed}",'
-        f"{_owner_text(st.st_uid, st.st_gid)}"
+        f'{{"name":"{name}",{_modes.get(mode) or _mode_text(mode)}"mtime":"{mtime}","atime":"{mtime}",'
+        f'"ctime":"{changed}",{_owners.get((uid, gid)) or _owner_text(uid, gid)}'
     )
     if number:
         text += f',"inode":{number}'

@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from ...media.base import Buffer
 from ...repository.chunker import MIN_CHUNK_BYTES, Chunker
@@ -17,6 +20,42 @@ from .pending import WantedFile
 from .sizing import LARGE_FILE_BYTES
 from .small_files import SmallFiles
 from .tally import Tally
+
+_AHEAD: Final = 12
+"""Files opened before they are read, so that the kernel fetches them meanwhile. Costs little when all is in memory."""
+_FETCHED_BYTES: Final = 1 << 20
+"""How much of each is asked for."""
+
+Opened = tuple[WantedFile, "int | OSError"]
+"""A file to read and its descriptor, or why it could not be opened."""
+
+
+def open_ahead(files: Iterable[WantedFile], directory_fd: int) -> Iterator[Opened]:
+    """Open the files of a directory a little before they are asked for. Whoever takes a descriptor closes it."""
+    waiting: deque[Opened] = deque()
+    try:
+        for file in files:
+            waiting.append((file, _open(file.name, directory_fd)))
+            if len(waiting) > _AHEAD:
+                yield waiting.popleft()
+        while waiting:
+            yield waiting.popleft()
+    finally:
+        for _, opened in waiting:
+            if isinstance(opened, int):
+                os.close(opened)
+
+
+def _open(name: str, directory_fd: int) -> int | OSError:
+    try:
+        fd = open_file(name, directory_fd)
+    except OSError as error:
+        return error
+    try:
+        os.posix_fadvise(fd, 0, _FETCHED_BYTES, os.POSIX_FADV_WILLNEED)
+    except OSError:
+        pass
+    return fd
 
 
 class FileReader:
@@ -31,14 +70,13 @@ class FileReader:
         self._chunker = chunker
         self._tally = tally
 
-    def read(self, file: WantedFile, directory_fd: int) -> None:
-        """Read a file; its node follows later. Raises OSError when it cannot be read.
+    def read(self, file: WantedFile, fd: int) -> None:
+        """Read an open file and close it; its node follows later. Raises OSError when it cannot be read.
 
         What was read is what is stored: a file that grew or shrank since ``lstat`` gets the size that was read, and
         keeps the older times, so that the next copy reads it again.
         """
         size = file.st.st_size
-        fd = open_file(file.name, directory_fd)
         try:
             attributes = _attributes(fd)
             if size > LARGE_FILE_BYTES:

@@ -11,6 +11,8 @@ from .context import RootContext
 from .pulse import Pulse
 
 _NICE: Final = 10
+_BEGIN_AFTER_SECONDS: Final = 2.0
+"""A copy that is over by then needs no total; counting would have cost it a good part of its time."""
 
 
 class TotalsScan:
@@ -28,6 +30,8 @@ class TotalsScan:
         self._thread.join()
 
     def _run(self) -> None:
+        if self._stop.wait(_BEGIN_AFTER_SECONDS):
+            return
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
         files = size = 0
         while self._pending:

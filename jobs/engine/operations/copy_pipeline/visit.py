@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 from ...errors import SourceMissing, SourceUnavailable
 from ...repository.gojson import name_body
@@ -17,7 +17,7 @@ from ...source.node import DIRECTORY, REGULAR, TYPE_MASK, attributes_of, special
 from ...source.status import Status, source_entries, source_status
 from .assembly import Assembly, Report
 from .context import CopyContext
-from .file_reader import FileReader
+from .file_reader import FileReader, open_ahead
 from .local_state import LocalState, path_key
 from .messages import EntryFailed
 from .pending import FoundEntry, PendingDirectory, PendingSlice, WantedFile
@@ -89,17 +89,21 @@ class Visitor:
             for slot, name in part.files:
                 self._entry_failed(directory, slot, name, error)
             return
-        origins = self._context.roots[directory.root].origins
         try:
-            for slot, name in part.files:
-                try:
-                    st = source_status(os.stat(name, dir_fd=fd, follow_symlinks=False), origins)
-                except OSError as error:
-                    self._entry_failed(directory, slot, name, error)
-                    continue
-                self._read(WantedFile(directory, slot, name, st, self._fresh_prefix(directory.root, name, st)), fd)
+            self._read(self._wanted(part, fd), fd)
         finally:
             os.close(fd)
+
+    def _wanted(self, part: PendingSlice, fd: int) -> Iterator[WantedFile]:
+        directory = part.directory
+        origins = self._context.roots[directory.root].origins
+        for slot, name in part.files:
+            try:
+                st = source_status(os.stat(name, dir_fd=fd, follow_symlinks=False), origins)
+            except OSError as error:
+                self._entry_failed(directory, slot, name, error)
+                continue
+            yield WantedFile(directory, slot, name, st, self._fresh_prefix(directory.root, name, st))
 
     def _process(self, directory: PendingDirectory, fd: int, entries: list[Entry], *, is_whole: bool) -> None:
         where = f"/proc/self/fd/{fd}"
@@ -171,7 +175,7 @@ class Visitor:
         for slot, (name, st) in enumerate(entries):
             body = name_body(name)
             node = old.get(body)
-            prefix = prefix_of(body, st, self._device_id(st), node)
+            prefix = prefix_of(body, st, self._device_id(st) if st.st_nlink > 1 else 0, node)
             kind = st.st_mode & TYPE_MASK
             if kind == REGULAR:
                 file = WantedFile(directory, slot, name, st, prefix)
@@ -259,15 +263,18 @@ class Visitor:
                 part = [(file.slot, file.name) for file in changed[start : start + SLICE_ENTRIES]]
                 self._push(PendingSlice(directory, part))
             del changed[SLICE_ENTRIES:]
-        for file in changed:
-            self._read(file, fd)
+        self._read(changed, fd)
 
-    def _read(self, file: WantedFile, fd: int) -> None:
-        try:
-            self._files.read(file, fd)
-        except OSError as error:
-            self._entry_failed(file.directory, file.slot, file.name, error)
-        self._tally.files_done += 1
+    def _read(self, files: Iterable[WantedFile], fd: int) -> None:
+        read, tally = self._files.read, self._tally
+        for file, opened in open_ahead(files, fd):
+            try:
+                if isinstance(opened, OSError):
+                    raise opened
+                read(file, opened)
+            except OSError as error:
+                self._entry_failed(file.directory, file.slot, file.name, error)
+            tally.files_done += 1
 
     def _entry_failed(self, directory: PendingDirectory, slot: int, name: str, error: OSError) -> None:
         self._failed(directory, name, error)
