@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from jobs.models import BackupCopy, CopyState, Job, JobState, Operation, Snapshot, SnapshotState
@@ -23,8 +23,19 @@ def active_jobs() -> QuerySet[Job]:
 
 
 def jobs_needing_attention() -> QuerySet[Job]:
-    """Failed or completed with errors, and nobody acknowledged them yet (RULES J1)."""
-    return Job.objects.filter(state__in=(JobState.FAILED, JobState.COMPLETED_WITH_ERRORS), acknowledged_at__isnull=True)
+    """Failed or completed with errors, and nobody acknowledged them yet (RULES J1).
+
+    A test that failed is forgiven as soon as a later one of the same object passes.
+    """
+    bad = Job.objects.filter(state__in=(JobState.FAILED, JobState.COMPLETED_WITH_ERRORS), acknowledged_at__isnull=True)
+    passed = Job.objects.filter(
+        operation=Operation.TEST,
+        state=JobState.COMPLETED,
+        pk__gt=OuterRef("pk"),
+        file_server_label=OuterRef("file_server_label"),
+        media_label=OuterRef("media_label"),
+    )
+    return bad.exclude(Q(operation=Operation.TEST) & Exists(passed))
 
 
 def node_figures() -> list[placement.NodeFigures]:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.models import BackupCopy, CopyState, Job, JobAttempt, JobState, Want
+from jobs.models import BackupCopy, CopyState, Job, JobAttempt, JobState, Operation, Want
 from jobs.rules.retry import MOST_COPY_FAILURES, MOST_LOST_ATTEMPTS
+from jobs.selectors import jobs_needing_attention
 from jobs.services import CannotControl, acknowledge_job, kill_job, resume_job, suspend_job
 from jobs.services.finish import end_attempt
 from jobs.services.outcomes import AwaitsChildren, Done, Failed, Interrupted, Killed, Suspended, ToRetry
@@ -113,6 +114,15 @@ def test_an_acknowledged_job_no_longer_asks_for_attention(subclient: Subclient) 
     job = acknowledge_job(job, user=make_user())
     assert not job.needs_attention
     assert job.acknowledged_by is not None
+
+
+@pytest.mark.django_db
+def test_a_failed_test_is_forgiven_when_a_later_one_of_the_same_object_passes() -> None:
+    failed = make_job(operation=Operation.TEST, state=JobState.FAILED, media_label="disk-a")
+    make_job(operation=Operation.TEST, state=JobState.COMPLETED, media_label="disk-b")
+    assert list(jobs_needing_attention()) == [failed]
+    make_job(operation=Operation.TEST, state=JobState.COMPLETED, media_label="disk-a")
+    assert not jobs_needing_attention().exists()
 
 
 def test_a_lost_process_is_the_end_of_an_attempt_not_of_the_job(subclient: Subclient) -> None:
