@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Self
 
@@ -56,7 +56,9 @@ def command(*words: str, as_user: bool = False) -> list[str]:
 class Product:
     """``snapcopy up`` on a home. Use it as a context manager: it never leaves a process behind."""
 
-    def __init__(self, home: Path, *words: str, as_user: bool = False) -> None:
+    def __init__(
+        self, home: Path, *words: str, as_user: bool = False, variables: Mapping[str, str] | None = None
+    ) -> None:
         self.home = home
         self.lines: list[str] = []
         self._new: queue.Queue[str | None] = queue.Queue()
@@ -65,7 +67,7 @@ class Product:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env=environment(home),
+            env=environment(home) | dict(variables or {}),
             cwd="/",
             start_new_session=True,
         )

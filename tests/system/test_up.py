@@ -16,8 +16,10 @@ from collections.abc import Iterator
 from http.cookiejar import CookieJar
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from snapcopy_site.lib.home import Home
 from tests.system.product import (
     ORDINARY_USER,
     Product,
@@ -164,6 +166,32 @@ def test_sample_data_is_built_within_a_minute_and_only_once(folder: Path) -> Non
     with Product(folder / "sc", "--demo") as again:
         again.wait_until_up()
         again.wait_for_line(re.compile("^The sample data is there already"), seconds=30)
+
+
+def test_servers_of_your_own_are_used_instead(folder: Path) -> None:
+    session = Home.current()
+    with psycopg.connect(session.database_url().replace("/snapcopy?", "/postgres?"), autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS elsewhere")
+        connection.execute("CREATE DATABASE elsewhere")
+    own = {
+        "SNAPCOPY_DATABASE_URL": session.database_url().replace("/snapcopy?", "/elsewhere?"),
+        "SNAPCOPY_REDIS_URL": f"unix://{session.valkey_socket}?db=15",
+    }
+    with Product(folder / "sc", variables=own) as product:
+        assert Browser().submit(product.wait_until_up())[0] == 200
+        assert len(children(product.process.pid)) == 3, "web, node, scheduler"
+        assert not list((folder / "sc" / "postgres").iterdir())
+        assert product.stop() == 0
+
+
+def test_a_database_that_does_not_answer_ends_the_start_with_its_reason(folder: Path) -> None:
+    nowhere = {"SNAPCOPY_DATABASE_URL": f"postgresql://u:secret@/x?host={folder}"}
+    with Product(folder / "sc", variables=nowhere) as product:
+        product.wait_for_line(re.compile("the database could not be prepared"))
+        assert product.process.wait(30) == 1
+    assert "PostgreSQL refused" in product.said
+    assert "secret" not in product.said
+    assert "Traceback" not in product.said
 
 
 def test_a_busy_port_is_named_before_anything_is_started(folder: Path) -> None:
