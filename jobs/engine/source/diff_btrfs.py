@@ -21,7 +21,7 @@ from .diff_btrfs_paths import OldPaths, Placement
 from .diff_btrfs_tree import (
     InodeItem,
     ItemType,
-    changed_items,
+    changed_since,
     find_inode,
     find_names,
     parse_directory_item,
@@ -30,7 +30,7 @@ from .diff_btrfs_tree import (
 
 _CLOCK_STEP_NS: Final = 2_000_000_000
 """A ctime older than the older snapshot by more than this is no proof of a change since; the inode is then compared."""
-_BEAT_ITEMS: Final = 16_384
+_BEAT_INODES: Final = 256
 
 
 class BtrfsComparison:
@@ -107,21 +107,17 @@ class _Search:
 
     def _scan(self) -> None:
         since = self._old.made_in
-        for number, item in enumerate(changed_items(self._after, since)):
+        for item in changed_since(self._after, since, self._beat):
             if item.type == ItemType.INODE:
                 inode = parse_inode(item.data)
-                if inode.generation > since:
-                    if stat.S_ISDIR(inode.mode):
-                        self._new_directories.add(item.inode)
-                elif inode.transid > since:
+                if inode.generation <= since:
                     self._kept[item.inode] = inode
-            elif item.type == ItemType.DIRECTORY_INDEX and item.inode not in self._new_directories:
+                elif stat.S_ISDIR(inode.mode):
+                    self._new_directories.add(item.inode)
+            elif item.inode not in self._new_directories:
                 entry = parse_directory_item(item.data)
-                if entry.transid > since:
-                    target = 0 if entry.is_subvolume else entry.target
-                    self._made.setdefault(item.inode, []).append((os.fsdecode(entry.name), target))
-            if not number % _BEAT_ITEMS:
-                self._beat()
+                target = 0 if entry.is_subvolume else entry.target
+                self._made.setdefault(item.inode, []).append((os.fsdecode(entry.name), target))
 
     def _drop_merely_read(self) -> None:
         """Reading a file moves its access time, which is not copied, and so changes its inode only."""
@@ -143,7 +139,7 @@ class _Search:
 
     def _place_changed(self, placement: Placement, old_paths: OldPaths) -> None:
         for number, (inode, item) in enumerate(self._kept.items()):
-            if not number % 256:
+            if not number % _BEAT_INODES:
                 self._beat()
             is_directory = stat.S_ISDIR(item.mode)
             if is_directory:

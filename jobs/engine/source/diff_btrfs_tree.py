@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import fcntl
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import IntEnum
 from typing import Final, NamedTuple
+
+from ..snapshots.btrfs_ioctl import SUBVOLUME_ROOT_INODE
 
 _SEARCH_V2: Final = 0xC0709411
 _KEY: Final = struct.Struct("<7Q4I4Q")
 _HEADER: Final = struct.Struct("<QQQII")
 _INODE: Final = struct.Struct("<QQQQQIIIIQQQ32xqIqIqI")
+_NUMBER: Final = struct.Struct("<Q")
 _ARGUMENTS_BYTES: Final = 112
+_COUNT_PLACE: Final = 64
+_ALL: Final = 0xFFFFFFFF
 _MAXIMUM: Final = (1 << 64) - 1
 _SMALL_BYTES: Final = 64 << 10
 """More than the largest item, and quick to make."""
@@ -35,6 +40,10 @@ class ItemType(IntEnum):
     DIRECTORY_INDEX = 96
     EXTENT_DATA = 108
     ROOT = 132
+
+
+_TRANSID_PLACE: Final = {int(ItemType.INODE): 8, int(ItemType.DIRECTORY_INDEX): 17}
+"""Where an item keeps the generation of its last change."""
 
 
 class Item(NamedTuple):
@@ -72,6 +81,8 @@ class DirectoryItem(NamedTuple):
 Key = tuple[int, int, int]
 """(object, type, offset); the object is the inode."""
 
+_LAST_KEY: Final[Key] = (_MAXIMUM, 255, _MAXIMUM)
+
 
 def search(fd: int, *, first: Key, last: Key, generation: int = 0, buffer_bytes: int = _SMALL_BYTES) -> Iterator[Item]:
     """Items of the open subvolume with keys from ``first`` to ``last``, where its tree is of ``generation`` or later.
@@ -80,44 +91,30 @@ def search(fd: int, *, first: Key, last: Key, generation: int = 0, buffer_bytes:
     """
     buffer = bytearray(_ARGUMENTS_BYTES + buffer_bytes)
     view = memoryview(buffer)
-    inode, kind, offset = first
-    while True:
-        _KEY.pack_into(
-            buffer,
-            0,
-            0,
-            inode,
-            last[0],
-            offset,
-            last[2],
-            generation,
-            _MAXIMUM,
-            kind,
-            last[1],
-            0xFFFFFFFF,
-            0,
-            0,
-            0,
-            0,
-            0,
-        )
-        struct.pack_into("<Q", buffer, 104, buffer_bytes)
-        fcntl.ioctl(fd, _SEARCH_V2, buffer, True)
-        (count,) = struct.unpack_from("<I", buffer, 64)
-        if not count:
-            return
+    at = first
+    while at <= last and (count := _fetch(fd, buffer, at, last, generation)):
         place = _ARGUMENTS_BYTES
         for _ in range(count):
             _transid, inode, offset, kind, length = _HEADER.unpack_from(buffer, place)
-            place += 32
+            place += _HEADER.size
             yield Item(inode, kind, offset, view[place : place + length])
             place += length
-        inode, kind, offset = _next_key(inode, kind, offset)
-        if (inode, kind, offset) > last:
-            return
+        at = _next_key(inode, kind, offset)
 
 
-def _next_key(inode: int, kind: int, offset: int) -> tuple[int, int, int]:
+def _fetch(fd: int, buffer: bytearray, first: Key, last: Key, generation: int) -> int:
+    """Ask for as many items as the buffer holds; how many there are. Raises OSError."""
+    inode, kind, offset = first
+    _KEY.pack_into(
+        buffer, 0, 0, inode, last[0], offset, last[2], generation, _MAXIMUM, kind, last[1], _ALL, 0, 0, 0, 0, 0
+    )
+    _NUMBER.pack_into(buffer, _KEY.size, len(buffer) - _ARGUMENTS_BYTES)
+    fcntl.ioctl(fd, _SEARCH_V2, buffer, True)
+    (count,) = struct.unpack_from("<I", buffer, _COUNT_PLACE)
+    return int(count)
+
+
+def _next_key(inode: int, kind: int, offset: int) -> Key:
     if offset < _MAXIMUM:
         return inode, kind, offset + 1
     if kind < 255:
@@ -131,10 +128,26 @@ def extent_items(fd: int, inode: int) -> Iterator[Item]:
     yield from search(fd, first=first, last=last, buffer_bytes=_LARGE_BYTES)
 
 
-def changed_items(fd: int, generation: int) -> Iterator[Item]:
-    """Items of all files in parts of the tree that were written after ``generation``. Raises OSError."""
-    everything: Key = (_MAXIMUM, 255, _MAXIMUM)
-    yield from search(fd, first=(256, 0, 0), last=everything, generation=generation + 1, buffer_bytes=_LARGE_BYTES)
+def changed_since(fd: int, generation: int, beat: Callable[[], None]) -> Iterator[Item]:
+    """INODE and DIRECTORY_INDEX items that are newer than ``generation``, of all files. Raises OSError.
+
+    ``beat`` is called for every MiB of the tree.
+    """
+    buffer = bytearray(_ARGUMENTS_BYTES + _LARGE_BYTES)
+    view = memoryview(buffer)
+    at = (SUBVOLUME_ROOT_INODE, 0, 0)
+    header, transid_at = _HEADER.unpack_from, _NUMBER.unpack_from
+    while count := _fetch(fd, buffer, at, _LAST_KEY, generation + 1):
+        beat()
+        place = _ARGUMENTS_BYTES
+        for _ in range(count):
+            _transid, inode, offset, kind, length = header(buffer, place)
+            place += _HEADER.size
+            transid = _TRANSID_PLACE.get(kind)
+            if transid is not None and transid_at(buffer, place + transid)[0] > generation:
+                yield Item(inode, kind, offset, view[place : place + length])
+            place += length
+        at = _next_key(inode, kind, offset)
 
 
 def parse_inode(data: memoryview) -> InodeItem:
