@@ -35,7 +35,8 @@ class Volume:
                 info, file_system = subvolume_info(fd), file_system_id(fd)
             except OSError as error:
                 raise EngineUnsupported(
-                    f"“{path}” is not on btrfs.", hint="Use the directory engine, or the XFS engine on XFS."
+                    f"“{path}” is not on btrfs.",
+                    hint="Mount the volume if it is not mounted; for another file system use another snapshot engine.",
                 ) from error
             if not is_subvolume_root(fd):
                 raise InvalidOptions(
