@@ -5,12 +5,24 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
+import threading
 from pathlib import Path
 
 import pytest
 
-from jobs.engine.errors import MediaUnavailable, NotInCopy, RepositoryDamaged, RepositoryMissing, WrongPassword
+from jobs.engine.errors import (
+    EngineError,
+    Killed,
+    MediaUnavailable,
+    NotInCopy,
+    ReaderLost,
+    RepositoryDamaged,
+    RepositoryMissing,
+    WrongPassword,
+)
 from jobs.engine.ids import FileId
+from jobs.engine.operations import restore
 from jobs.engine.operations.restoring import files
 from jobs.engine.operations.restoring.coordinator import Coordinator
 from jobs.engine.plan import Secret
@@ -18,7 +30,7 @@ from jobs.engine.repository.index_load import load_index
 from jobs.engine.repository.layout import BlobKind, pack_name
 from jobs.engine.repository.repository import Repository
 from tests.engine.repositories import PASSWORD, Filled, append, fill, new_repository
-from tests.engine.restores import Record, leftovers, medium, run_restore
+from tests.engine.restores import Record, StopAfter, leftovers, medium, run_restore
 from tests.interop.restic import Restic
 
 
@@ -192,3 +204,36 @@ def test_a_wrong_password_is_told(repository: Path, filled: Filled, monkeypatch:
     monkeypatch.setattr("tests.engine.restores.PASSWORD", Secret("wrong"))
     with pytest.raises(WrongPassword):
         run_restore(repository, Path("/nowhere"), snapshot_file_id=filled.snapshot)
+
+
+def test_a_killed_worker_ends_the_restore_with_a_reason(
+    repository: Path, filled: Filled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files.Files, "flush", lambda _files: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(ReaderLost, match="signal 9"):
+        run_restore(repository, tmp_path / "target", snapshot_file_id=filled.snapshot)
+    assert not list((repository / "locks").iterdir())
+
+
+def test_a_defect_in_a_worker_is_told_with_its_traceback(
+    repository: Path, filled: Filled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_files: files.Files) -> None:
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr(files.Files, "flush", broken)
+    with pytest.raises(EngineError) as caught:
+        run_restore(repository, tmp_path / "target", snapshot_file_id=filled.snapshot)
+    assert "ZeroDivisionError: a defect" in str(caught.value.__cause__)
+
+
+def test_a_restore_can_be_stopped_while_the_repository_opens(
+    repository: Path, filled: Filled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never = threading.Event()
+    monkeypatch.setattr(restore, "load_index", lambda *_arguments, **_options: never.wait(20))
+    with pytest.raises(Killed):
+        run_restore(repository, tmp_path / "target", snapshot_file_id=filled.snapshot, control=StopAfter(6))
+    never.set()
+    assert not list((repository / "locks").iterdir())
+    assert not (tmp_path / "target").exists()

@@ -1,12 +1,13 @@
 """Pieces of a restore's work, those waiting for them, and what workers and the coordinator tell each other.
 
 Items are plain values that go to whichever worker is idle. ``parts`` are names below the target; ``path`` is the stored
-path, for messages.
+path, for messages. Most are tuples: a class of them is made in a fraction of a dataclass's time, at every start.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ...errors import EngineError
 from ...ids import BlobId
@@ -17,8 +18,7 @@ from .selection import Selection
 Parts = tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class FolderItem:
+class FolderItem(NamedTuple):
     """A directory to make or enter, with everything selected below it. ``node`` None = the target itself.
 
     ``is_on_the_way``: only something below it is wanted, so an existing one keeps its metadata.
@@ -39,8 +39,7 @@ class FolderItem:
         return not self.selection.is_whole
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A directory at the target that is being filled. ``is_fresh``: this restore made it, so no name in it is taken.
 
     ``is_unfinished``: an earlier attempt made it and did not complete it, so whatever is in it is ours.
@@ -56,8 +55,7 @@ class Place:
     device: int
 
 
-@dataclass(frozen=True, slots=True)
-class EntriesItem:
+class EntriesItem(NamedTuple):
     """Some of the entries of a very large directory that exists."""
 
     place: Place
@@ -65,8 +63,7 @@ class EntriesItem:
     selection: Selection
 
 
-@dataclass(frozen=True, slots=True)
-class SegmentItem:
+class SegmentItem(NamedTuple):
     """A range of a large file: ``content`` (ids joined) goes to ``offset`` of the temporary file ``name``."""
 
     parts: Parts
@@ -79,7 +76,7 @@ class SegmentItem:
 Item = FolderItem | EntriesItem | SegmentItem
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Remote:
     """The item belongs to another worker, who waits for the answer to ``token``."""
 
@@ -87,7 +84,7 @@ class Remote:
     token: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Folder:
     """A directory whose entries are being restored; its metadata comes when nothing is ``waiting`` any more.
 
@@ -103,7 +100,7 @@ class Folder:
     is_guest: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class FileJob:
     """A regular file on its way. ``where`` and ``name`` are its temporary place; ``fd`` is open while it is written.
 
@@ -132,15 +129,13 @@ Parent = Folder | FileJob | Remote
 
 
 # To a worker.
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(NamedTuple):
     owner: int
     token: int
     item: Item
 
 
-@dataclass(frozen=True, slots=True)
-class Returned:
+class Returned(NamedTuple):
     """An item this worker gave away is done. ``error`` and ``code`` only for segments."""
 
     token: int
@@ -148,8 +143,7 @@ class Returned:
     code: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(NamedTuple):
     """Nothing is left to do: report and exit."""
 
 
@@ -157,29 +151,25 @@ ToWorker = Task | Returned | End
 
 
 # To the coordinator.
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(NamedTuple):
     token: int
     item: Item
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(NamedTuple):
     owner: int
     token: int
     error: str = ""
     code: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Idle:
+class Idle(NamedTuple):
     """Nothing to do, after ``heard`` messages: one more that is on its way makes this out of date."""
 
     heard: int
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(NamedTuple):
     """One entry that could not be restored."""
 
     path: bytes
@@ -187,31 +177,27 @@ class Failed:
     code: str
 
 
-@dataclass(frozen=True, slots=True)
-class InFlight:
+class InFlight(NamedTuple):
     """A large file begins or ends."""
 
     path: bytes
     begins: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """A worker's last words. ``homes`` are directories that hold its links, see :mod:`.hard_links`."""
 
     warnings: dict[str, tuple[int, str]]
     homes: frozenset[Parts]
 
 
-@dataclass(frozen=True, slots=True)
-class Aborted:
+class Aborted(NamedTuple):
     """The whole restore cannot go on."""
 
     error: EngineError
 
 
-@dataclass(frozen=True, slots=True)
-class Crashed:
+class Crashed(NamedTuple):
     """A defect: the traceback, for the log."""
 
     traceback: str
