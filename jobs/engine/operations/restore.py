@@ -26,12 +26,12 @@ from .copy_pipeline.sizing import usable_cores
 from .restoring.board import Board
 from .restoring.context import Wishes
 from .restoring.coordinator import Coordinator
-from .restoring.items import FolderItem
+from .restoring.items import FolderItem, Parts
 from .restoring.preview import preview
 from .restoring.selection import Selection, select, split_path
 from .restoring.target import ignores_case, is_directory, prepare_target, remove_homes
 from .restoring.temporary import links_name
-from .restoring.trees import tree_places
+from .restoring.trees import only_way, tree_places
 from .restoring.waiting import wait_for
 from .restoring.worker import Assignment, Worker
 
@@ -84,11 +84,12 @@ class _Restore:
             selection = self._selection(browser)
             if self._plan.dry_run:
                 return self._preview(browser, selection)
-            prepare_target(self._target)
-            self._warn_of_case()
+            first = self._first(browser, selection)
+            begin = prepare_target(self._target, only_way(browser.reader, first))
+            self._warn_of_case(begin)
             if lock is not None:
                 lock.settle()
-            return self._restore(browser, selection, lock)
+            return self._restore(browser, first, begin, lock)
         finally:
             if lock is not None:
                 lock.release()
@@ -120,7 +121,7 @@ class _Restore:
         (place,) = tree_places(browser.reader, [tree])
         return FolderItem((), path, None, tree, place, selection, (), _NO_DEVICE)
 
-    def _restore(self, browser: Browser, selection: Selection, lock: RepositoryLock | None) -> RestoreResult:
+    def _restore(self, browser: Browser, first: FolderItem, begin: Parts, lock: RepositoryLock | None) -> RestoreResult:
         workers = max(1, min(self._plan.readers or usable_cores(), _MOST_WORKERS))
         board = Board(workers)
         coordinator = Coordinator(board, sink=self._sink, control=self._control, clock=self._clock)
@@ -128,18 +129,19 @@ class _Restore:
             number=0,
             reader=browser.reader,
             target=self._target,
-            wishes=Wishes(overwrite=self._plan.overwrite, is_sparse=self._plan.sparse, target=str(self._plan.target)),
+            wishes=Wishes(
+                overwrite=self._plan.overwrite, is_sparse=self._plan.sparse, target=str(self._plan.target), begin=begin
+            ),
             with_metadata=self._plan.with_metadata,
             links_name=links_name(),
             board=board,
         )
         summary = browser.snapshot.summary
-        if summary is not None and selection.is_whole and not self._plan.strip_prefix:
+        if summary is not None and first.selection.is_whole and not self._plan.strip_prefix:
             coordinator.files_total, coordinator.bytes_total = (
                 summary.total_files_processed,
                 summary.total_bytes_processed,
             )
-        first = self._first(browser, selection)
         self._sink.emit(PhaseStarted(phase=PhaseName.RESTORE))
         try:
             coordinator.start(workers, lambda number, end: _work(replace(assignment, number=number), end))
@@ -148,7 +150,7 @@ class _Restore:
             coordinator.run(first)
         finally:
             coordinator.close()
-            remove_homes(self._target, coordinator.homes, assignment.links_name)
+            remove_homes(self._target, coordinator.homes | {begin, ()}, assignment.links_name)
         return self._result(coordinator, board)
 
     def _result(self, coordinator: Coordinator, board: Board) -> RestoreResult:
@@ -178,8 +180,8 @@ class _Restore:
             clock=self._clock,
         )
 
-    def _warn_of_case(self) -> None:
-        if ignores_case(self._target):
+    def _warn_of_case(self, begin: Parts) -> None:
+        if ignores_case(self._target, begin):
             sentence = (
                 f"{self._plan.target} does not tell upper from lower case: of two names that differ only in it, "
                 "one file stays."

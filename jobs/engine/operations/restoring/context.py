@@ -17,7 +17,7 @@ from .board import Tally
 from .decision import Decision, decide
 from .directories import Directories
 from .hard_links import HardLinks
-from .items import Failed, FileJob, Folder, FromWorker, Item, Parent, Place, Remote
+from .items import Failed, FileJob, Folder, FromWorker, Item, Parent, Parts, Place, Remote
 from .metadata import Metadata, Warnings
 from .temporary import TemporaryNames
 
@@ -27,11 +27,15 @@ _GONE: Final = frozenset({errno.ESTALE, errno.ENXIO, errno.ENODEV, errno.EIO})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
-    """The part of the plan that workers need. ``target`` is for sentences."""
+    """The part of the plan that workers need. ``target`` is for sentences.
+
+    ``begin`` is the deepest existing directory that everything is below, see :func:`.target.prepare_target`.
+    """
 
     overwrite: Overwrite
     is_sparse: bool
     target: str
+    begin: Parts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,11 +13,15 @@ from .items import Parts
 from .temporary import TemporaryNames, remove_links, sweep
 
 
-def prepare_target(target: bytes) -> None:
-    """Make the directory if it is not there, and see that a file can be written. Raises TargetRefused, NoSpace."""
+def prepare_target(target: bytes, way: Parts) -> Parts:
+    """Make the directory if it is not there, and see that a file can be written where the restore begins.
+
+    ``way`` leads to the first directory of the copy that holds more than one entry: an ordinary user who restores in
+    place may write there, and not in ``/``. Returns the part of it that exists. Raises TargetRefused, NoSpace.
+    """
     try:
         os.makedirs(target, exist_ok=True)
-        fd = os.open(target, OPEN_FLAGS & ~os.O_NOFOLLOW)
+        fd, begin = _deepest(target, way)
         try:
             sweep(fd, ())
             name = TemporaryNames().next()
@@ -28,12 +32,26 @@ def prepare_target(target: bytes) -> None:
             os.close(fd)
     except OSError as error:
         raise _refusal(target, error) from error
+    return begin
 
 
-def ignores_case(target: bytes) -> bool:
-    """Whether “a” and “A” are one file at the target, as on FAT. Raises TargetRefused."""
+def _deepest(target: bytes, way: Parts) -> tuple[int, Parts]:
+    """(descriptor, parts) of the last directory of the way that exists, opened without following links."""
+    fd = os.open(target, OPEN_FLAGS & ~os.O_NOFOLLOW)
+    for depth, part in enumerate(way):
+        try:
+            below = os.open(part, OPEN_FLAGS, dir_fd=fd)
+        except OSError:
+            return fd, way[:depth]
+        os.close(fd)
+        fd = below
+    return fd, way
+
+
+def ignores_case(target: bytes, begin: Parts) -> bool:
+    """Whether “a” and “A” are one file where the restore begins, as on FAT. Raises TargetRefused."""
     try:
-        fd = os.open(target, OPEN_FLAGS & ~os.O_NOFOLLOW)
+        fd, _ = _deepest(target, begin)
         try:
             name = TemporaryNames().next()
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -58,14 +76,12 @@ def _exists(directory_fd: int, name: bytes) -> bool:
 
 def remove_homes(target: bytes, homes: set[Parts], name: bytes) -> None:
     """Remove the directories of links, and give the directories that held them their times back. Never raises."""
-    for home in homes | {()}:
+    for home in homes:
         fd = -1
         try:
-            fd = os.open(target, OPEN_FLAGS & ~os.O_NOFOLLOW)
-            for part in home:
-                below = os.open(part, OPEN_FLAGS, dir_fd=fd)
-                os.close(fd)
-                fd = below
+            fd, found = _deepest(target, home)
+            if found != home:
+                continue
             status = os.fstat(fd)
             remove_links(fd, name)
             if home:

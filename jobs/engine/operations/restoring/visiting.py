@@ -78,7 +78,7 @@ class Visitor:
             is_fresh=is_fresh,
             is_unfinished=is_unfinished,
             inherits=hands_down(fd, status),
-            home=item.home if status.st_dev == item.device else parts,
+            home=parts if status.st_dev != item.device or parts == context.wishes.begin else item.home,
             device=status.st_dev,
         )
         return Folder(place, None if keeps_metadata else item.node, parent, is_new=is_new)
