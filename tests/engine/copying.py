@@ -13,7 +13,11 @@ from jobs.engine.events import Event, FileFailed, FreeRun, Notice, Progress
 from jobs.engine.ids import FileId
 from jobs.engine.operations import backup_copy
 from jobs.engine.plan import CopyPlan, CopyResult, CopySettings, SourceRoot, StoredPath, Trust
+from jobs.engine.repository.index_load import load_index
+from jobs.engine.repository.reader import BlobReader
 from jobs.engine.repository.repository import Repository
+from jobs.engine.repository.snapshot_file import read_snapshot_file
+from jobs.engine.repository.tree import Node
 
 from .repositories import PASSWORD, disk_at, new_repository
 
@@ -126,3 +130,21 @@ def grow_tree(root: Path, *, directories: int = 60, files: int = 25, size: int =
         for name in range(files):
             (directory / f"f{name}").write_bytes(os.urandom(size))
     return directories * files
+
+
+def nodes_of(copier: Copier, result: CopyResult, source: Path) -> dict[str, Node]:
+    """Every node below the source by relative path."""
+    reader = BlobReader(copier.repository, load_index(copier.repository))
+    tree = read_snapshot_file(copier.repository, result.snapshot_file_id).tree
+    (top,) = (node for node in reader.read_tree(tree) if node.name == os.fsencode(source.name))
+    assert top.subtree is not None
+    tree = top.subtree
+    found: dict[str, Node] = {}
+    pending = [("", tree)]
+    while pending:
+        path, at = pending.pop()
+        for node in reader.read_tree(at):
+            found[name := f"{path}/{os.fsdecode(node.name)}"] = node
+            if node.subtree is not None:
+                pending.append((name, node.subtree))
+    return found

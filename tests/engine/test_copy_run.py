@@ -10,28 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from jobs.engine.clock import SystemClock
 from jobs.engine.errors import (
-    InvalidOptions,
     RepositoryDamaged,
-    RepositoryMissing,
-    SourceMissing,
-    WrongPassword,
 )
-from jobs.engine.events import FreeRun, PhaseName, PhaseStarted
+from jobs.engine.events import PhaseName, PhaseStarted
 from jobs.engine.ids import FileId
-from jobs.engine.operations import backup_copy
-from jobs.engine.operations.copy_pipeline.sizing import sizing
-from jobs.engine.plan import CopyResult, CopySettings, Secret, SourceRoot, StoredPath, Trust
+from jobs.engine.plan import SourceRoot, StoredPath, Trust
 from jobs.engine.repository.index_load import load_index
 from jobs.engine.repository.layout import BlobKind
 from jobs.engine.repository.reader import BlobReader
-from jobs.engine.repository.snapshot_file import read_snapshot_file
-from jobs.engine.repository.tree import Node, NodeKind
+from jobs.engine.repository.tree import Node
 from jobs.engine.source.listing import open_directory, open_file
 
-from .copying import Copier, grow_tree
-from .repositories import PASSWORD, disk_at
+from .copying import Copier, grow_tree, nodes_of
 
 PIPELINE = "jobs.engine.operations.copy_pipeline"
 
@@ -51,24 +42,6 @@ def source(tmp_path: Path) -> Path:
     root = tmp_path / "source"
     grow_tree(root, directories=12, files=6)
     return root
-
-
-def nodes_of(copier: Copier, result: CopyResult, source: Path) -> dict[str, Node]:
-    """Every node below the source by relative path."""
-    reader = BlobReader(copier.repository, load_index(copier.repository))
-    tree = read_snapshot_file(copier.repository, result.snapshot_file_id).tree
-    (top,) = (node for node in reader.read_tree(tree) if node.name == os.fsencode(source.name))
-    assert top.subtree is not None
-    tree = top.subtree
-    found: dict[str, Node] = {}
-    pending = [("", tree)]
-    while pending:
-        path, at = pending.pop()
-        for node in reader.read_tree(at):
-            found[name := f"{path}/{os.fsdecode(node.name)}"] = node
-            if node.subtree is not None:
-                pending.append((name, node.subtree))
-    return found
 
 
 def content_of(copier: Copier, node: Node) -> bytes:
@@ -388,57 +361,3 @@ def test_a_wrong_guess_of_the_total_is_dropped_and_then_corrected(
     before = len(copier.sink.progress)
     real = copier.copy(source).counters.bytes_total
     assert {event.counters.bytes_total for event in copier.sink.progress[before:]} <= {None, guessed, real}
-
-
-def test_a_root_inside_another_is_copied_once(copier: Copier, source: Path) -> None:
-    result = copier.copy(
-        *[SourceRoot(directory=at, stored_as=StoredPath(os.fsencode(at))) for at in (source, source / "a1")]
-    )
-    assert result.counters.files_done == 72
-
-
-def test_roots_that_clash_are_refused(copier: Copier, source: Path, tmp_path: Path) -> None:
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    inside = SourceRoot(directory=elsewhere, stored_as=StoredPath(b"/source/a1"))
-    with pytest.raises(InvalidOptions, match="lies inside"):
-        copier.copy(source, inside)
-    with pytest.raises(InvalidOptions):
-        copier.run(copier.plan())
-    with pytest.raises(InvalidOptions, match="not a directory"):
-        copier.copy(source / "a1/b1/c1/f2")
-    with pytest.raises(InvalidOptions, match="absolute"):
-        copier.copy(SourceRoot(directory=source, stored_as=StoredPath(b"relative")))
-
-
-def test_what_does_not_exist_is_named(copier: Copier, source: Path, tmp_path: Path) -> None:
-    with pytest.raises(SourceMissing, match="not there"):
-        copier.copy(source, tmp_path / "not there")
-    assert copier.locks == []
-    plan = copier.plan(source)
-    with pytest.raises(WrongPassword):
-        backup_copy.run(plan, disk_at(copier.path), Secret("wrong"), copier.sink, FreeRun(), SystemClock())
-    with pytest.raises(RepositoryMissing):
-        backup_copy.run(plan, disk_at(tmp_path / "no"), PASSWORD, copier.sink, FreeRun(), SystemClock())
-
-
-def test_the_number_of_readers_is_bounded_by_memory() -> None:
-    assert sizing(CopySettings(readers=64)).readers < 8
-    assert sizing(CopySettings(readers=64, memory_bytes=16 << 30)).readers == 64
-    assert sizing(CopySettings(readers=4, memory_bytes=1)).readers == 1
-    assert sizing(CopySettings(readers=0)).readers == 1
-
-
-def test_links_are_one_file_and_kinds_are_kept(copier: Copier, tmp_path: Path) -> None:
-    source = tmp_path / "kinds"
-    source.mkdir()
-    (source / "one").write_bytes(b"1")
-    os.link(source / "one", source / "two")
-    os.mkfifo(source / "pipe")
-    (source / "link").symlink_to("one")
-    nodes = nodes_of(copier, copier.copy(source), source)
-    assert nodes["/one"].inode == nodes["/two"].inode
-    assert nodes["/one"].device_id == nodes["/two"].device_id == 1
-    assert nodes["/one"].links == 2
-    assert nodes["/pipe"].kind is NodeKind.FIFO
-    assert nodes["/link"].link_target == b"one"
