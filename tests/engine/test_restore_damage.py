@@ -23,7 +23,7 @@ from jobs.engine.errors import (
 )
 from jobs.engine.ids import FileId
 from jobs.engine.operations import restore
-from jobs.engine.operations.restoring import files
+from jobs.engine.operations.restoring import files, segments
 from jobs.engine.operations.restoring.coordinator import Coordinator
 from jobs.engine.plan import Secret
 from jobs.engine.repository.index_load import load_index
@@ -157,7 +157,7 @@ def test_a_large_file_with_a_damaged_blob_does_not_appear(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     monkeypatch.setattr(files, "LARGE_BYTES", 20 << 20)
-    monkeypatch.setattr(files, "SEGMENT_BYTES", 8 << 20)
+    monkeypatch.setattr(segments, "SEGMENT_BYTES", 8 << 20)
     new_repository(tmp_path / "repository")
     source = tmp_path / "source"
     source.mkdir()

@@ -14,7 +14,7 @@ import pytest
 from jobs.engine.clock import SystemClock
 from jobs.engine.events import FreeRun
 from jobs.engine.operations import backup_copy
-from jobs.engine.operations.restoring import files, visiting
+from jobs.engine.operations.restoring import files, segments, visiting
 from jobs.engine.plan import CopyPlan, Overwrite, SourceRoot, StoredPath
 from tests import odd_tree
 from tests.engine.repositories import PASSWORD, new_repository
@@ -151,7 +151,7 @@ def test_large_files_are_restored_in_segments_by_all_workers(
     restic: Restic, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "LARGE_BYTES", 3 << 20)
-    monkeypatch.setattr(files, "SEGMENT_BYTES", 2 << 20)
+    monkeypatch.setattr(segments, "SEGMENT_BYTES", 2 << 20)
     numbers = random.Random(5)
     (source / "large").write_bytes(numbers.randbytes(25 << 20))
     (source / "holes").write_bytes(numbers.randbytes(1 << 20) + bytes(30 << 20) + b"end" + bytes(5 << 20))

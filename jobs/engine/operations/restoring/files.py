@@ -11,7 +11,6 @@ from itertools import accumulate
 from typing import Final
 
 from ...errors import RepositoryDamaged
-from ...ids import BlobId
 from ...plan import Overwrite
 from ...repository.tree import Node
 from .context import Context, reason
@@ -19,7 +18,8 @@ from .decision import Decision
 from .directories import lstat
 from .fetching import Fetcher, PackPlace, Want, located, plain_bytes
 from .hard_links import Claim, link_key
-from .items import FileJob, Folder, InFlight, Parent, SegmentItem
+from .items import FileJob, Folder, InFlight
+from .segments import REOPEN_FLAGS, SegmentWriter, cut_segments
 from .sparse import PAGE, write_at, write_sparse, write_sparse_at
 
 BATCH_FILES: Final = 1000
@@ -27,9 +27,7 @@ BATCH_BYTES: Final = 16 << 20
 BATCH_OPEN_FILES: Final = 200
 """Files of several blobs in one batch: each may be open at the same time."""
 LARGE_BYTES: Final = 48 << 20
-SEGMENT_BYTES: Final = 32 << 20
 _WRITE_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_REOPEN_FLAGS: Final = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
@@ -42,6 +40,7 @@ class Files:
         self._batch: list[FileJob] = []
         self._batch_bytes = 0
         self._batch_open = 0
+        self.segments = SegmentWriter(context, self._fetcher)
         self._busy: list[FileJob] = []
         self._unfinished: set[int] = set()
         self._writing: dict[int, FileJob] = {}
@@ -203,7 +202,7 @@ class Files:
         context = self._context
         if job.key:
             job.where, job.name = context.links.place(job.folder.place.home, job.key)
-            job.fd = os.open(job.name, _REOPEN_FLAGS, dir_fd=context.directories.fd(job.where))
+            job.fd = os.open(job.name, REOPEN_FLAGS, dir_fd=context.directories.fd(job.where))
         else:
             job.where, job.name = job.folder.place.parts, context.names.next()
             mode = context.metadata.creation_mode(job.node)
@@ -355,44 +354,11 @@ class Files:
             return
         fd, job.fd = job.fd, -1
         os.close(fd)
-        segments = _segments(job, sizes)
+        segments = cut_segments(job, sizes)
         job.waiting = len(segments)
         self._context.send(InFlight(job.path, begins=True))
         for segment in reversed(segments):
             self._context.push(segment, job)
-
-    def write_segment(self, item: SegmentItem, parent: Parent) -> tuple[str, str]:
-        """Restore a range of a large file; returns (error, code), empty when all is well."""
-        ids = [BlobId(item.content[start : start + 32]) for start in range(0, len(item.content), 32)]
-        wants: list[Want[None]] = []
-        at = item.offset
-        for (pack, offset, length, raw_length), blob in zip(located(self._context.index, ids), ids, strict=True):
-            if pack < 0:
-                return f"no index names a pack that holds its blob {blob.hex()}", "blob-missing"
-            wants.append((pack, offset, length, raw_length, blob, None, at))
-            at += plain_bytes((pack, offset, length, raw_length))
-        try:
-            fd = os.open(item.name, _REOPEN_FLAGS, dir_fd=self._context.directories.fd(item.parts))
-            try:
-                return self._write_wants(fd, wants)
-            finally:
-                os.close(fd)
-        except OSError as error:
-            fatal = self._context.fatal(error)
-            if fatal is not None:
-                raise fatal from error
-            return reason(error), "file-unwritable"
-
-    def _write_wants(self, fd: int, wants: list[Want[None]]) -> tuple[str, str]:
-        write = write_sparse_at if self._context.wishes.is_sparse else write_at
-        tally = self._context.tally
-        for want, plain in self._fetcher.read(wants):
-            if isinstance(plain, RepositoryDamaged):
-                return plain.sentence, "blob-damaged"
-            write(fd, plain, want[6])
-            tally.bytes_done += len(plain)
-            tally.publish()
-        return "", ""
 
     def segment_done(self, job: FileJob, error: str, code: str) -> None:
         """One segment of a large file is done here or elsewhere; the last one completes the file."""
@@ -405,7 +371,7 @@ class Files:
         try:
             if not job.error:
                 self._context.tally.bytes_done -= job.node.size
-                job.fd = os.open(job.name, _REOPEN_FLAGS, dir_fd=self._context.directories.fd(job.where))
+                job.fd = os.open(job.name, REOPEN_FLAGS, dir_fd=self._context.directories.fd(job.where))
             self._finish(job)
         except OSError as failure:
             self._os_failure(job, failure)
@@ -413,18 +379,6 @@ class Files:
     def _on_read(self, length: int) -> None:
         self._context.check()
         self._context.tally.bytes_read += length
-
-
-def _segments(job: FileJob, sizes: list[int]) -> list[SegmentItem]:
-    segments: list[SegmentItem] = []
-    first = at = start = 0
-    for number, size in enumerate(sizes, 1):
-        at += size
-        if at - start >= SEGMENT_BYTES or number == len(sizes):
-            content = b"".join(job.node.content[first:number])
-            segments.append(SegmentItem(job.where, job.name, job.path, content, start))
-            first, start = number, at
-    return segments
 
 
 def _decision_about_directory(directory_fd: int, name: bytes) -> Decision:

@@ -153,7 +153,7 @@ class Worker:
         elif isinstance(item, EntriesItem):
             self._visitor.entries(item, parent)
         else:
-            self._segment_finished(parent, *self._files.write_segment(item, parent))
+            self._segment_finished(parent, *self._files.segments.write(item))
 
     def _push(self, item: Item, parent: Folder | FileJob | Remote) -> None:
         self._stack.append((item, parent))
