@@ -29,11 +29,7 @@ def take_lock(home: Home, *, say: Callable[[str], None]) -> int:
     while not _try_lock(lock):
         running = _read_state(home.state)
         if running is None or _is_alive(int(str(running["pid"]))):
-            where = f" at {running['url'] or 'an address still to come'} (process {running['pid']})" if running else ""
-            raise CannotStart(
-                f"SnapCopy is already running on {home.path}{where}.\n"
-                "`snapcopy link` gives a new sign-in link; `--home FOLDER` starts another installation beside it."
-            )
+            raise _runs_already(home, running)
         if time.monotonic() > ends_at:
             raise CannotStart(f"the servers of an earlier start on {home.path} do not end.")
         if not said:
@@ -42,6 +38,20 @@ def take_lock(home: Home, *, say: Callable[[str], None]) -> int:
         time.sleep(0.05)
     write_state(home, url="")
     return lock
+
+
+def refuse_beside(home: Home) -> None:
+    """Before anything is touched: raises CannotStart when this home runs and says where; its port is taken, too."""
+    if running_url(home) and _is_locked(home.lock):
+        raise _runs_already(home, _read_state(home.state))
+
+
+def _runs_already(home: Home, running: dict[str, object] | None) -> CannotStart:
+    where = f" at {running['url'] or 'an address still to come'} (process {running['pid']})" if running else ""
+    return CannotStart(
+        f"SnapCopy is already running on {home.path}{where}.\n"
+        "`snapcopy link` gives a new sign-in link; `--home FOLDER` starts another installation beside it."
+    )
 
 
 def write_state(home: Home, *, url: str) -> None:
@@ -57,6 +67,17 @@ def running_url(home: Home) -> str | None:
     """Where the product that runs on this home can be opened; None when none runs."""
     state = _read_state(home.state)
     return str(state["url"]) or None if state and _is_alive(int(str(state["pid"]))) else None
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _try_lock(lock)
+    finally:
+        os.close(lock)
 
 
 def _try_lock(descriptor: int) -> bool:

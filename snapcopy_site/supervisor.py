@@ -40,6 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     supervisor = Supervisor(Home.current(), node=options.node)
     try:
+        running.refuse_beside(supervisor.home)
         supervisor.run(listen(options.bind, options.port), demo=options.demo)
     except (CannotStart, EmbeddedServerFailed, ListenRefused, OSError) as error:
         print(f"snapcopy up: {error}", file=sys.stderr)
