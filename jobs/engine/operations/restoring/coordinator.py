@@ -22,6 +22,7 @@ from .items import (
     Failed,
     FromWorker,
     Given,
+    Home,
     Idle,
     InFlight,
     Item,
@@ -141,18 +142,19 @@ class Coordinator:
                 self._in_flight.pop(path, None)
                 if begins:
                     self._in_flight[path] = None
-            case Report(warnings, homes):
-                self._take_report(number, warnings, homes)
+            case Home(parts):
+                self.homes.add(parts)
+            case Report(warnings):
+                self._take_report(number, warnings)
             case Aborted(error):
                 raise error
             case Crashed(text):
                 self._lost(number, text)
 
-    def _take_report(self, number: int, warnings: dict[str, tuple[int, str]], homes: frozenset[Parts]) -> None:
+    def _take_report(self, number: int, warnings: dict[str, tuple[int, str]]) -> None:
         for what, (times, first) in warnings.items():
             before, where = self.warnings.get(what, (0, first))
             self.warnings[what] = (before + times, where)
-        self.homes |= homes
         self._forget(number)
 
     def _lost(self, number: int, text: str) -> None:

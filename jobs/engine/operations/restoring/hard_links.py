@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
 from enum import StrEnum
 from hashlib import sha256
 from typing import Final
@@ -45,15 +46,24 @@ def link_key(node: Node) -> bytes:
 
 
 class HardLinks:
-    """One worker's view of the run's link directories. ``homes`` are the directories that got one."""
+    """One worker's view of the run's link directories. ``on_home`` is told of each directory before it gets one."""
 
-    def __init__(self, directories: Directories, run_name: bytes, names: TemporaryNames, warnings: Warnings) -> None:
+    def __init__(
+        self,
+        directories: Directories,
+        run_name: bytes,
+        names: TemporaryNames,
+        warnings: Warnings,
+        *,
+        on_home: Callable[[Parts], None],
+    ) -> None:
         self._directories = directories
+        self._on_home = on_home
         self._run_name = run_name
         self._names = names
         self._warnings = warnings
         self._unsupported: set[Parts] = set()
-        self.homes: set[Parts] = set()
+        self._homes: set[Parts] = set()
 
     def place(self, home: Parts, key: bytes) -> tuple[Parts, bytes]:
         """Where a claimed file is written."""
@@ -151,15 +161,16 @@ class HardLinks:
         os.fchmod(fd, stat.S_IMODE(before.st_mode))
 
     def _has_links(self, home: Parts, path: bytes) -> bool:
-        if home not in self.homes and home not in self._unsupported:
+        if home not in self._homes and home not in self._unsupported:
             self._open_home(home, path)
-        return home in self.homes
+        return home in self._homes
 
     def _home_fd(self, home: Parts) -> int:
         return self._directories.fd((*home, self._run_name))
 
     def _open_home(self, home: Parts, path: bytes) -> None:
         """Make the directory of links if no worker did, without what it would hand down, and try a link in it."""
+        self._on_home(home)
         if self._directories.make((*home, self._run_name)):
             fd = self._home_fd(home)
             try:
@@ -179,7 +190,7 @@ class HardLinks:
             self._warnings.add("hard links: separate files were restored, links", error, path)
         else:
             os.unlink(second, dir_fd=fd)
-            self.homes.add(home)
+            self._homes.add(home)
         os.unlink(first, dir_fd=fd)
 
     def _link(self, home: Parts, key: bytes, parts: Parts, name: bytes) -> bool:

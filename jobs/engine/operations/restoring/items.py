@@ -184,11 +184,16 @@ class InFlight(NamedTuple):
     begins: bool
 
 
+class Home(NamedTuple):
+    """A directory gets one of links, which must go in the end, see :mod:`.hard_links`."""
+
+    parts: Parts
+
+
 class Report(NamedTuple):
-    """A worker's last words. ``homes`` are directories that hold its links, see :mod:`.hard_links`."""
+    """A worker's last words."""
 
     warnings: dict[str, tuple[int, str]]
-    homes: frozenset[Parts]
 
 
 class Aborted(NamedTuple):
@@ -203,4 +208,4 @@ class Crashed(NamedTuple):
     traceback: str
 
 
-FromWorker = Given | Done | Idle | Failed | InFlight | Report | Aborted | Crashed
+FromWorker = Given | Done | Idle | Failed | InFlight | Home | Report | Aborted | Crashed

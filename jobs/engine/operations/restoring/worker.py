@@ -26,6 +26,7 @@ from .items import (
     FolderItem,
     FromWorker,
     Given,
+    Home,
     Idle,
     Item,
     Parent,
@@ -81,12 +82,14 @@ class Worker:
         self._warnings = Warnings()
         self._tally = assignment.board.tally(assignment.number)
         directories, names = Directories(assignment.target), TemporaryNames()
-        self._links = HardLinks(directories, assignment.links_name, names, self._warnings)
+        links = HardLinks(
+            directories, assignment.links_name, names, self._warnings, on_home=lambda home: send(Home(home))
+        )
         context = Context(
             wishes=assignment.wishes,
             reader=assignment.reader,
             directories=directories,
-            links=self._links,
+            links=links,
             names=names,
             metadata=Metadata(self._warnings, is_wanted=assignment.with_metadata, umask=os.umask(0)),
             warnings=self._warnings,
@@ -104,10 +107,10 @@ class Worker:
         try:
             while not self._has_ended:
                 self._work()
-                if not self._stack and not self._files.has_busy:
+                if not self._stack and not self._files.has_work:
                     self._idle()
             self._tally.publish()
-            self._send(Report(self._warnings.found, frozenset(self._links.homes)))
+            self._send(Report(self._warnings.found))
         except _StoppedError:
             self._files.discard_all()
         except EngineError as error:
