@@ -39,6 +39,8 @@ from .worker import Worker
 
 _ALONE_SECONDS: Final = 0.05
 """How long the parent works alone once the repository is open, before it forks."""
+_ALONE_WITH_CHANGES_SECONDS: Final = 0.6
+"""The same where it is known what changed: that is mostly little, and a crew costs a quarter of a second."""
 _POLL_SECONDS: Final = 0.1
 
 
@@ -116,10 +118,11 @@ class Coordinator:
 
     def _work_alone(self) -> None:
         opened_at: float | None = None
+        alone_seconds = _ALONE_WITH_CHANGES_SECONDS if self._context.differences else _ALONE_SECONDS
         while self._local.has_work:
             if opened_at is None and self._try_open() is not None:
                 opened_at = time.monotonic()
-            if opened_at is not None and time.monotonic() - opened_at > _ALONE_SECONDS:
+            if opened_at is not None and time.monotonic() - opened_at > alone_seconds:
                 return
             self._local.step()
 
