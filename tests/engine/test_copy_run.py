@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -361,3 +362,23 @@ def test_a_wrong_guess_of_the_total_is_dropped_and_then_corrected(
     before = len(copier.sink.progress)
     real = copier.copy(source).counters.bytes_total
     assert {event.counters.bytes_total for event in copier.sink.progress[before:]} <= {None, guessed, real}
+
+
+def test_holes_are_not_read_and_give_the_chunks_that_reading_them_gives(
+    copier: Copier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "sparse"
+    source.mkdir()
+    random = Random(3)
+    for number in range(5):
+        with open(source / f"file {number}", "wb") as file:
+            size = random.randrange(17 << 20, 40 << 20)
+            file.truncate(size)
+            for length in random.sample([1, 4096, 700_000, 3 << 20], k=number % 4):
+                file.seek(random.randrange(size - length))
+                file.write(random.randbytes(length))
+    skipped = copier.copy(source, with_state=False)
+    monkeypatch.setattr(LargeFiles, "_skip_hole", lambda _self, _fd, _file, position: position)
+    read = copier.run(copier.plan(source, with_state=False))
+    assert skipped.counters.bytes_read < read.counters.bytes_read == skipped.counters.bytes_done
+    assert read.tree_id == skipped.tree_id

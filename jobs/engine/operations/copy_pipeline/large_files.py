@@ -186,7 +186,11 @@ class LargeFiles:
     def _read_windows(self, fd: int, file: _OpenFile) -> None:
         tail = b""
         position = 0
+        status = os.fstat(fd)
+        has_holes = status.st_blocks * 512 < status.st_size
         while True:
+            if has_holes and not tail:
+                position = self._skip_hole(fd, file, position)
             window = self._window()
             try:
                 view = memoryview(window.buffer)
@@ -197,7 +201,7 @@ class LargeFiles:
                 position += got
                 self._tally.bytes_read += got
                 chunks = self._chunker.cut(view[:filled])
-                tail = b"" if at_end or not chunks else bytes(chunks.pop())
+                tail = b"" if at_end or not chunks or _is_zero_chunk(chunks[-1]) else bytes(chunks.pop())
             except BaseException:
                 self._free.put(window)
                 raise
@@ -206,6 +210,24 @@ class LargeFiles:
             self._beat()
             if at_end:
                 return
+
+    def _skip_hole(self, fd: int, file: _OpenFile, position: int) -> int:
+        """Take the whole zero chunks of a hole that begins at ``position`` without reading; where to read on."""
+        try:
+            end = os.lseek(fd, position, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                return position
+            end = os.fstat(fd).st_size
+        count = (end - position) // MIN_CHUNK_BYTES
+        if count <= 0:
+            return position
+        if self._store.claim(BlobKind.DATA, [ZERO_CHUNK_ID]):
+            self._store.store(BlobKind.DATA, ZERO_CHUNK_ID, _ZEROS)
+        file.ids += [ZERO_CHUNK_ID] * count
+        file.size += count * MIN_CHUNK_BYTES
+        self._tally.bytes_done += count * MIN_CHUNK_BYTES
+        return position + count * MIN_CHUNK_BYTES
 
     def _read_change(self, fd: int, file: _OpenFile, old: OldChunks) -> None:
         """Read and cut from where the file stands until a cut meets an old chunk that may be kept, or the end."""
@@ -258,10 +280,7 @@ class LargeFiles:
         error: BaseException | None = None
         blob: BlobId | None = None
         try:
-            if len(chunk) == MIN_CHUNK_BYTES and chunk[:64] == _ZEROS[:64] and chunk == _ZEROS:
-                blob = ZERO_CHUNK_ID
-            else:
-                blob = BlobId(sha256(chunk).digest())
+            blob = ZERO_CHUNK_ID if _is_zero_chunk(chunk) else BlobId(sha256(chunk).digest())
             if self._store.claim(BlobKind.DATA, [blob]):
                 self._store.store(BlobKind.DATA, blob, chunk)
         except BaseException as caught:  # noqa: BLE001 - raised again by the thread that reads
@@ -277,6 +296,11 @@ class LargeFiles:
                 self._done.notify()
         if free:
             self._free.put(window)
+
+
+def _is_zero_chunk(chunk: memoryview) -> bool:
+    """Such a chunk ends where it ends, whatever follows."""
+    return len(chunk) == MIN_CHUNK_BYTES and chunk[:64] == _ZEROS[:64] and chunk == _ZEROS
 
 
 def _fill(fd: int, view: memoryview, start: int, position: int) -> tuple[int, bool]:
