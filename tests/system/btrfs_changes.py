@@ -46,6 +46,8 @@ def rename_files(content: Path) -> None:
 def rename_a_directory(content: Path) -> None:
     os.rename(content / "b", content / "b renamed")
     (content / "b renamed" / "c" / "file 0").write_text("and changed")
+    (content / "b renamed" / "c" / "new").write_text("and grown")
+    (content / "b renamed" / "d" / "new").mkdir()
 
 
 def move_directories_into_each_other(content: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
@@ -12,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from jobs.engine.ids import BlobId
+from jobs.engine.operations.copy_pipeline import file_reader
 from jobs.engine.operations.copy_pipeline.stores import SessionStore
 from jobs.engine.plan import CopyResult
 from jobs.engine.source.changed import open_comparison
 from jobs.engine.source.diff import DiffUnavailable
+from jobs.engine.source.listing import open_file
 from tests.engine.copying import grow_tree
 from tests.interop.restic import Restic
 
@@ -137,7 +140,25 @@ def test_several_workers_do_the_same(btrfs_mount: Path, tmp_path: Path) -> None:
     world.next()
 
 
-def test_a_file_that_the_last_copy_could_not_read_is_copied_when_its_directory_changes(world: World) -> None:
+def test_what_the_last_copy_could_not_read_is_tried_again_by_a_walk(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It did not change, so the file system would never name it."""
+
+    def failing(name: str, directory_fd: int | None) -> int:
+        if name == "file 2":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return open_file(name, directory_fd)
+
+    monkeypatch.setattr(file_reader, "open_file", failing)
+    assert world.start().counters.exceptions == 4
+    monkeypatch.undo()
+    result = world.copy_newest()
+    assert "could not read everything" in result.source_note
+    world.next()
+
+
+def test_a_socket_that_becomes_a_file_is_copied(world: World) -> None:
     (world.content / "a" / "socket").touch()
     (world.content / "a" / "socket").unlink()
     os.mknod(world.content / "a" / "socket", stat.S_IFSOCK | 0o600)
@@ -239,6 +260,7 @@ import os, pwd, sys
 from pathlib import Path
 from jobs.engine.source.changed import open_comparison
 from jobs.engine.source.diff import DiffUnavailable
+from jobs.engine.source.listing import open_file
 opened = [Path(f"/proc/self/fd/{os.open(path, os.O_RDONLY)}") for path in sys.argv[1:]]
 os.setgroups([])
 os.setgid(pwd.getpwnam("nobody").pw_gid)

@@ -19,7 +19,7 @@ from ..plan import CopyPlan, CopyResult, Secret
 from ..repository.index_file import IndexWriter
 from ..repository.snapshot_file import SnapshotFile, Summary, save_snapshot_file
 from ..source.diff import Difference
-from .copy_pipeline.comparison import Comparisons, count_parent
+from .copy_pipeline.comparison import PARTIAL, Comparisons, count_parent
 from .copy_pipeline.context import CopyContext, RootContext
 from .copy_pipeline.coordinator import Coordinator
 from .copy_pipeline.local_state import (
@@ -314,7 +314,7 @@ class _Attempt:
             paths=tuple(os.fsencode(root.stored_as) or b"/" for root in self._roots),
             hostname=plan.hostname,
             username=plan.username,
-            tags=plan.tags,
+            tags=(*plan.tags, PARTIAL) if totals["exceptions"] else plan.tags,
             parent=parent,
             program_version=f"snapcopy {VERSION}",
             summary=Summary(

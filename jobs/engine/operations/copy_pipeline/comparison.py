@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from ...plan import CopyPlan, Trust
 from ...repository.gojson import name_body
@@ -17,6 +17,9 @@ from ...source.node import node_prefix
 from .context import RootContext
 from .opening import Parent
 from .tally import Tally
+
+PARTIAL: Final = "partial"
+"""Tag of a copy that could not read everything. What it lacks did not change since, so only a walk tries it again."""
 
 
 class Comparisons:
@@ -93,6 +96,8 @@ class Comparisons:
     def _problem_of(self, parent: Parent) -> str:
         if totals(parent.file.summary) is None:
             return "the last copy was made by another program"
+        if PARTIAL in parent.file.tags:
+            return "the last copy could not read everything"
         for root, tree in zip(self._roots, parent.trees, strict=True):
             if tree is None:
                 return f"the last copy did not hold “{root.stored_as}”"
