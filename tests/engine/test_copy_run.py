@@ -16,6 +16,7 @@ from jobs.engine.errors import (
 )
 from jobs.engine.events import PhaseName, PhaseStarted
 from jobs.engine.ids import FileId
+from jobs.engine.operations.copy_pipeline.large_files import LargeFiles
 from jobs.engine.plan import SourceRoot, StoredPath, Trust
 from jobs.engine.repository.index_load import load_index
 from jobs.engine.repository.layout import BlobKind

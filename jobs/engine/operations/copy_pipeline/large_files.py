@@ -210,6 +210,10 @@ class LargeFiles:
             self._beat()
             if at_end:
                 return
+            if has_holes and len(tail) < MIN_CHUNK_BYTES and tail == _ZEROS[: len(tail)]:
+                position -= len(tail)
+                self._tally.bytes_done -= len(tail)
+                tail = b""
 
     def _skip_hole(self, fd: int, file: _OpenFile, position: int) -> int:
         """Take the whole zero chunks of a hole that begins at ``position`` without reading; where to read on."""
