@@ -381,5 +381,5 @@ def test_holes_are_not_read_and_give_the_chunks_that_reading_them_gives(
     skipped = copier.copy(source, with_state=False)
     monkeypatch.setattr(LargeFiles, "_skip_hole", lambda _self, _fd, _file, position: position)
     read = copier.run(copier.plan(source, with_state=False))
-    assert skipped.counters.bytes_read < read.counters.bytes_read == skipped.counters.bytes_done
+    assert skipped.counters.bytes_read < skipped.counters.bytes_done <= read.counters.bytes_read
     assert read.tree_id == skipped.tree_id
