@@ -33,6 +33,7 @@ POLICIES: Final[Mapping[str, RetryPolicy]] = {
     "backup_copy": RetryPolicy(times=8),
     "restore": RetryPolicy(times=3),
     "test": RetryPolicy(times=0),
+    "delete_snapshot": RetryPolicy(times=3),
     "demo": RetryPolicy(times=0),
 }
 """Per operation. A Test says what it found at once; nobody wants it later."""
