@@ -130,6 +130,7 @@ class _Attempt:
         self._opened: Opened | None = None
         self._index_writer: IndexWriter | None = None
         self._scan: TotalsScan | None = None
+        self._is_settled = False
         self._is_refreshing = False
         self._opened_at = 0.0
 
@@ -163,6 +164,7 @@ class _Attempt:
         try:
             trees = coordinator.run(self._tasks())
             opened = self._wait_open()
+            self._settle_lock(opened)
             self._sink.emit(PhaseStarted(phase=PhaseName.COMMIT))
             tree = save_chain(
                 self._roots,
@@ -284,7 +286,14 @@ class _Attempt:
         if not self._is_refreshing and self._clock.monotonic() - self._opened_at > _REFRESH_AFTER_SECONDS:
             self._start_refreshing(self._opened)
 
+    def _settle_lock(self, opened: Opened) -> None:
+        """Look once more for locks placed at the same moment. A small copy has done its reading while it waited."""
+        if not self._is_settled:
+            opened.lock.settle()
+            self._is_settled = True
+
     def _start_refreshing(self, opened: Opened) -> None:
+        self._settle_lock(opened)
         if not self._is_refreshing:
             self._is_refreshing = True
             opened.lock.start_refreshing()

@@ -44,7 +44,9 @@ class Parent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """``problem`` says why a parent that was asked for is not used. ``state_fits``: the local state may be trusted."""
+    """``lock`` is placed and must be settled before anything of the copy is committed.
+
+    ``problem`` says why a parent that was asked for is not used. ``state_fits``: the local state may be trusted."""
 
     shared: OpenedRepository
     lock: RepositoryLock
@@ -128,7 +130,6 @@ class Opening:
         parent, problem = self._find_parent(repository, reader)
         fits = parent is not None and self._state_fits(index, parent)
         shared = OpenedRepository(repository=repository, index=index, claims=Claims())
-        lock.settle()
         return Opened(shared=shared, lock=lock, parent=parent, problem=problem, state_fits=fits)
 
     def _find_parent(self, repository: Repository, reader: BlobReader) -> tuple[Parent | None, str]:
