@@ -131,6 +131,20 @@ class Farm:
         return pid
 
 
+_INHERITED: list[object] = []
+
+
+def _forget_inherited_connections() -> None:
+    """Leave the test's own database sockets alone, without closing them.
+
+    Where a browser's event loop ran in the test process, Django kept the connections of before in another place than
+    those of now, so that closing all of them there does not reach what a child, which has no loop, finds here.
+    """
+    for connection in connections.all(initialized_only=True):
+        _INHERITED.append(connection.connection)
+        connection.connection = None
+
+
 def _live(parent: int, work: Callable[[], None]) -> None:
     """The child's whole life. Its standard error is the test's, so that a broken worker is seen."""
     code = 1
@@ -138,6 +152,7 @@ def _live(parent: int, work: Callable[[], None]) -> None:
         die_with_parent(parent, signal.SIGKILL)
         os.setpgrp()
         signal.setitimer(signal.ITIMER_REAL, 0)
+        _forget_inherited_connections()
         work()
         code = 0
     except BaseException:
