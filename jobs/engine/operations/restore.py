@@ -150,7 +150,7 @@ class _Restore:
             coordinator.run(first)
         finally:
             coordinator.close()
-            remove_homes(self._target, coordinator.homes, assignment.links_name)
+            remove_homes(self._target, coordinator.homes | {begin}, assignment.links_name)
         return self._result(coordinator, board)
 
     def _result(self, coordinator: Coordinator, board: Board) -> RestoreResult:

@@ -89,14 +89,20 @@ class Coordinator:
     def close(self) -> None:
         """End all workers: those that still run clean up after themselves, and are killed if they take too long."""
         self._board.stop()
-        for end in self._ends.values():
-            end.close()
+        for number in list(self._ends):
+            self._send(number, End())
         deadline = time.monotonic() + _GRACE_SECONDS
-        while time.monotonic() < deadline and any(process.poll() is None for process in self._processes.values()):
-            time.sleep(0.005)
+        while self._ends and time.monotonic() < deadline:
+            for number, message in self._receive():
+                if isinstance(message, Home):
+                    self.homes.add(message.parts)
+                elif isinstance(message, Crashed | Report) and number in self._ends:
+                    self._forget(number)
         for process in self._processes.values():
             process.kill()
             process.wait()
+        for end in self._ends.values():
+            end.close()
         self._ends.clear()
         self._selector.close()
 
