@@ -44,3 +44,15 @@ class OldChunks:
         while self._next_range < len(ranges) and ranges[self._next_range][1] <= place:
             self._next_range += 1
         return max(place, ranges[self._next_range][0]) if self._next_range < len(ranges) else self.size
+
+
+def fit_ranges(ranges: list[Range], old_size: int, size: int) -> list[Range]:
+    """Sorted ranges of a file as it is now, with what its new size changes.
+
+    The last chunk was cut by the end of the old file, so it is not kept if that grew.
+    """
+    kept = [(start, min(stop, size)) for start, stop in ranges if start < size]
+    if old_size != size:
+        start = min(old_size, size)
+        kept.append((max(0, start - 1), size))
+    return sorted(kept)

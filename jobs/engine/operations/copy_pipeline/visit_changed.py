@@ -16,7 +16,7 @@ from ...source.diff import ChangedDirectory, Difference, Range, find_directory
 from ...source.listing import open_directory
 from ...source.node import DIRECTORY, REGULAR, TYPE_MASK, attributes_of, content_suffix, subtree_suffix
 from ...source.status import Status
-from .old_chunks import OldChunks
+from .old_chunks import OldChunks, fit_ranges
 from .old_nodes import OldNodes, directory_prefix, load_old, node_kind, node_mtime, node_size, raw_name
 from .pending import FoundEntry, PendingDirectory, WantedFile
 from .renewal import LookedAt, plan_renewal
@@ -170,7 +170,7 @@ class ChangedVisitor(Visitor):
             ranges = self._difference(work.directory).changed_ranges(item.entry.inode)
         except OSError:
             return None
-        return None if ranges is None else _as_of_size(ranges, node_size(old), st.st_size)
+        return None if ranges is None else fit_ranges(ranges, node_size(old), st.st_size)
 
     def _read_ranges(self, work: _Work, file: WantedFile, old: str, ranges: list[Range]) -> bool:
         """Read only what changed; False if the old content cannot serve, so that all must be read."""
@@ -210,12 +210,3 @@ class ChangedVisitor(Visitor):
                 tally.dirs_unmodified -= 1
                 below = load_old(self._store.load_nodes, tree)
                 pending += [(child, f"{path}/{os.fsdecode(raw_name(body))}") for body, child in below.items()]
-
-
-def _as_of_size(ranges: list[Range], old_size: int, size: int) -> list[Range]:
-    """Ranges cut to the file as it is now. The last chunk ended with the old file, so it is not kept if that grew."""
-    kept = [(start, min(stop, size)) for start, stop in ranges if start < size]
-    if old_size != size:
-        start = min(old_size, size)
-        kept.append((max(0, start - 1), size))
-    return sorted(kept)
