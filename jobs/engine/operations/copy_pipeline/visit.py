@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterable, Iterator
+from typing import Final
 
 from ...errors import SourceMissing, SourceUnavailable
 from ...repository.gojson import name_body
@@ -25,6 +26,8 @@ from .reuse import reuse_rules
 from .sizing import SLICE_ENTRIES
 from .stores import BlobStore
 from .tally import Tally
+
+_FILES_A_BEAT: Final = 32
 
 Push = Callable[[PendingDirectory | PendingSlice], None]
 _Keepable = tuple[WantedFile, str]
@@ -45,6 +48,7 @@ class Visitor:
         report: Report,
         state: LocalState | None,
         push: Push,
+        beat: Callable[[], None],
     ) -> None:
         self._context = context
         self._store = store
@@ -54,6 +58,7 @@ class Visitor:
         self._report = report
         self._state = state
         self._push = push
+        self._beat = beat
         self._reuse = [reuse_rules(context, root) for root in range(len(context.roots))]
 
     def visit(self, directory: PendingDirectory) -> None:
@@ -275,6 +280,8 @@ class Visitor:
             except OSError as error:
                 self._entry_failed(file.directory, file.slot, file.name, error)
             tally.files_done += 1
+            if not tally.files_done % _FILES_A_BEAT:
+                self._beat()
 
     def _entry_failed(self, directory: PendingDirectory, slot: int, name: str, error: OSError) -> None:
         self._failed(directory, name, error)

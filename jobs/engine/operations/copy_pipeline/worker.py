@@ -26,7 +26,7 @@ from .visit_changed import ChangedVisitor
 class Worker:
     """Does tasks until its stack is empty. ``number`` 0 is the parent process.
 
-    ``beat`` is called between directories and at least twice a second while large files are read; it may raise.
+    ``beat`` is called between directories and every few files or windows in one; it may raise.
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class Worker:
             report=report,
             state=state,
             push=self._stack.append,
+            beat=self._published_beat,
         )
 
     @property
@@ -142,7 +143,7 @@ class Worker:
         """Write out every pack; all is durable and reported when it returns."""
         self._large.close()
         self._store.close()
-        self._published_beat()
+        self.publish()
 
     def abort(self) -> None:
         """End its threads without writing what is left."""
@@ -160,8 +161,11 @@ class Worker:
         tally.publish()
 
     def _published_beat(self) -> None:
+        """Also in the middle of a directory or a large file: nobody is to be idle while this one has a stack."""
         self.publish()
         self._beat()
+        if self.number:
+            self.share()
 
     def _announce(self, path: str, begins: bool) -> None:
         self._report.send(LargeFile(path, begins))
