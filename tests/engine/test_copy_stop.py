@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -18,6 +20,7 @@ from jobs.engine.media.disk import DiskMedia
 from jobs.engine.operations.copy_pipeline import coordinator, forked
 from jobs.engine.operations.copy_pipeline.worker import Worker
 from tests.interop.restic import Restic
+from tests.odd_tree import describe_tree
 
 from .copying import Copier, StopWhen, grow_tree
 
@@ -84,6 +87,10 @@ def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.005)
+
+
+def wait_for_the_end_of(readers: list[int]) -> None:
+    wait_for(lambda: not any(map(_command, readers)))
 
 
 @needs_restic
@@ -162,7 +169,7 @@ def test_a_killed_process_leaves_no_readers_and_a_repository_that_goes_on(
         readers = readers_of(process.pid)
         process.kill()
         process.wait()
-        wait_for(lambda: not any(map(_command, readers)))
+        wait_for_the_end_of(readers)
     assert copier.locks
     restic = Restic(repository=copier.path)
     second = copier.copy(source)
@@ -258,3 +265,32 @@ def test_signals_of_the_parent_do_not_end_readers_by_surprise(copier: Copier, so
 
     assert copier.run(copier.plan(source), StopWhen(interrupt)).counters.files_done == 2400
     assert sent
+
+
+@needs_restic
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_kills_at_random_moments_never_damage_the_repository(
+    copier: Copier, source: Path, tmp_path: Path, seed: int
+) -> None:
+    random = Random(seed)
+    restic = Restic(repository=copier.path)
+    for number in range(6):
+        with subprocess.Popen(
+            [sys.executable, "-c", _CHILD, str(tmp_path)], cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL
+        ) as process:
+            wait_for(lambda: copier.locks or process.poll() is not None)
+            time.sleep(random.uniform(0.0, 0.6))
+            readers = readers_of(process.pid) if process.poll() is None else []
+            victim = random.choice(readers) if readers and number % 2 else process.pid
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGKILL)
+            process.wait(timeout=30)
+            wait_for_the_end_of(readers)
+        restic.run("unlock")
+        assert "no errors were found" in restic.run("check", "--read-data")
+    result = copier.copy(source)
+    assert result.counters.files_done == 2400
+    restic.run("restore", "latest", "--target", str(tmp_path / "restored"))
+    assert describe_tree(tmp_path / "restored" / source.name) == describe_tree(source)
+    assert "no errors were found" in restic.run("check", "--read-data")
