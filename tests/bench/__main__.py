@@ -23,6 +23,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--restic", default="restic", help="the restic program to compare with")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--scale", type=float, default=1.0, help="size of generated trees, 1 = about 1 GB each")
+    parser.add_argument(
+        "--patient", type=float, default=0.0, help="seconds to wait for a quiet machine before each run"
+    )
     parser.add_argument("--work", type=Path, help="scratch space; kept, and its trees used again")
     parser.add_argument("--profile", action="store_true", help="also print where the time of ours goes")
     return parser.parse_args()
@@ -34,7 +37,14 @@ def _tell(text: str) -> None:
 
 def _run(arguments: argparse.Namespace, work: Path) -> None:
     people = contenders(arguments.names.split(","), arguments.restic)
-    bench = Bench(work=work, contenders=people, rounds=arguments.rounds, scale=arguments.scale, tell=_tell)
+    bench = Bench(
+        work=work,
+        contenders=people,
+        rounds=arguments.rounds,
+        scale=arguments.scale,
+        tell=_tell,
+        patience_seconds=arguments.patient,
+    )
     cases = [of_named_tree(path) for path in arguments.tree] or [CASES[name] for name in arguments.cases.split(",")]
     rows: list[Row] = []
     for case in cases:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from .contenders import Contender
-from .measuring import Figures, tree_bytes
+from .measuring import Figures, tree_bytes, wait_until_quiet
 from .trees import Tree, change, make, named, warm
 
 CHANGED_SHARE: Final = 0.001
@@ -29,13 +29,20 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """``work`` is scratch space of this run. ``tree`` is a named source instead of the generated ones."""
+    """``work`` is scratch space of this run; ``patience_seconds`` how long a quiet moment is waited for."""
 
     work: Path
     contenders: Sequence[Contender]
     rounds: int
     scale: float
     tell: Callable[[str], None]
+    patience_seconds: float = 0.0
+
+    def copy(self, contender: Contender, tree: Tree) -> Figures:
+        """A copy into the contender's place, at a quiet moment, with the tree in the page cache."""
+        warm(tree)
+        wait_until_quiet(self.patience_seconds)
+        return contender.copy(tree.path, self.work / "places" / contender.name)
 
     def place(self, contender: Contender) -> Path:
         """An empty directory for a contender."""
@@ -59,17 +66,16 @@ def copies(bench: Bench, tree: Tree, *, may_change: bool, only_first: bool = Fal
         for contender in bench.contenders:
             place = bench.place(contender)
             contender.prepare(place)
-            warm(tree)
-            first.add(contender, contender.copy(tree.path, place))
+            first.add(contender, bench.copy(contender, tree))
             first.stored[contender.name] = tree_bytes(place / "repository")
             back.add(contender, _restored(bench, contender, place))
             if not only_first:
-                second.add(contender, contender.copy(tree.path, place))
+                second.add(contender, bench.copy(contender, tree))
             bench.tell(f"{tree.name} {number + 1}/{bench.rounds} {contender.name}")
         if may_change and not only_first:
             change(tree, share=CHANGED_SHARE, seed=number)
             for contender in bench.contenders:
-                third.add(contender, contender.copy(tree.path, bench.work / "places" / contender.name))
+                third.add(contender, bench.copy(contender, tree))
         for contender in bench.contenders:
             bench.clear(contender)
     return [row for row in (first, back, second, third) if row.figures]
@@ -80,6 +86,7 @@ def _restored(bench: Bench, contender: Contender, place: Path) -> Figures:
     warm(named("repository", place / "repository"))
     target = bench.work / "restored"
     target.mkdir()
+    wait_until_quiet(bench.patience_seconds)
     try:
         return contender.restore(place, target)
     finally:

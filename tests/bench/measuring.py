@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Final
 
 _SAMPLE_SECONDS: Final = 0.05
+_LOOK_SECONDS: Final = 0.5
+_QUIET_SHARE: Final = 0.12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,23 @@ class _Sampler(threading.Thread):
     def stop(self) -> None:
         self._over.set()
         self.join()
+
+
+def wait_until_quiet(patience_seconds: float) -> None:
+    """Wait until others use less than an eighth of the processors, or patience ends."""
+    until = time.monotonic() + patience_seconds
+    while time.monotonic() < until:
+        busy, total = _processor_ticks()
+        time.sleep(_LOOK_SECONDS)
+        busy_then, total_then = _processor_ticks()
+        if busy_then - busy < _QUIET_SHARE * (total_then - total):
+            return
+
+
+def _processor_ticks() -> tuple[int, int]:
+    with open("/proc/stat") as file:
+        ticks = [int(word) for word in file.readline().split()[1:]]
+    return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
 
 
 def run(command: Sequence[str], environment: Mapping[str, str], *, cwd: Path | None = None) -> Figures:
