@@ -6,10 +6,8 @@ blobs the next attempt reuses. The machinery is in ``copy_pipeline``.
 
 from __future__ import annotations
 
-import os
 from typing import Final
 
-from .. import VERSION
 from ..clock import Clock
 from ..errors import EngineError
 from ..events import Checkpoint, Control, Level, Notice, PhaseName, PhaseStarted, Sink
@@ -17,22 +15,14 @@ from ..ids import BlobId, FileId
 from ..media.base import Media
 from ..plan import CopyPlan, CopyResult, Secret
 from ..repository.index_file import IndexWriter
-from ..repository.snapshot_file import SnapshotFile, Summary, save_snapshot_file
+from ..repository.snapshot_file import save_snapshot_file
 from ..source.diff import Difference
-from .copy_pipeline.comparison import PARTIAL, Comparisons, count_parent
+from .copy_pipeline.comparison import Comparisons, count_parent
 from .copy_pipeline.context import CopyContext, RootContext
 from .copy_pipeline.coordinator import Coordinator
-from .copy_pipeline.local_state import (
-    LocalState,
-    StateHead,
-    drop_old_states,
-    newest_state,
-    open_state,
-    path_key,
-    source_key,
-    state_path,
-    write_state,
-)
+from .copy_pipeline.description import describe_copy
+from .copy_pipeline.local_state import LocalState, StateHead, path_key
+from .copy_pipeline.memory import recall, remember, source_of
 from .copy_pipeline.messages import Task
 from .copy_pipeline.old_nodes import LostTreeError
 from .copy_pipeline.opening import Opened, Opening
@@ -67,7 +57,7 @@ def run(  # noqa: PLR0917 - the signature every operation shares
     started_ns = clock.now_ns()
     roots = resolve_roots(plan.roots)
     comparisons = Comparisons.open(plan, roots)
-    state = None if comparisons.is_open else _local_state(plan, roots, media)
+    state = None if comparisons.is_open else recall(plan, roots, media)
     try:
         while True:
             attempt = _Attempt(plan, roots, state, comparisons, sink=sink, control=control, clock=clock)
@@ -79,27 +69,6 @@ def run(  # noqa: PLR0917 - the signature every operation shares
                 comparisons.give_up("a directory of the last copy is missing from the repository")
     finally:
         comparisons.close()
-
-
-def _source(plan: CopyPlan, roots: tuple[RootContext, ...]) -> str:
-    names = [root.stored_as for root in roots]
-    return source_key(hostname=plan.hostname, trust=plan.settings.trust, roots=names)
-
-
-def _local_state(plan: CopyPlan, roots: tuple[RootContext, ...], media: Media) -> LocalState | None:
-    """The state as of the parent, or where that is still to be found, the newest one of this repository.
-
-    Which parent it really is shows when the repository is open (:class:`_StateUnfit`).
-    """
-    directory = plan.settings.state_directory
-    if directory is None or (plan.parent is None and not plan.find_parent):
-        return None
-    source = _source(plan, roots)
-    path = state_path(directory, source, plan.parent) if plan.parent else newest_state(directory, source, media)
-    state = open_state(path) if path is not None else None
-    if state is None or state.head.source != source or (plan.parent and state.head.parent != plan.parent):
-        return None
-    return state
 
 
 class _Attempt:
@@ -250,7 +219,7 @@ class _Attempt:
         self._opened_at = self._clock.monotonic()
         self._index_writer = IndexWriter(opened.shared.repository, on_stored=self._index_stored, clock=self._clock)
         if opened.problem:
-            self._sink.emit(Notice(level=Level.WARNING, code="parent-unusable", sentence=opened.problem))
+            self._tell(Level.WARNING, "parent-unusable", opened.problem)
         summary = opened.parent.file.summary if opened.parent is not None else None
         if summary is not None and summary.total_files_processed:
             self._pulse.files_total = summary.total_files_processed
@@ -276,7 +245,7 @@ class _Attempt:
             self._index_writer.flush()
         except EngineError as error:
             sentence = f"What was written before the failure could not be indexed and is not reused: {error}"
-            self._sink.emit(Notice(level=Level.WARNING, code="index-not-written", sentence=sentence))
+            self._tell(Level.WARNING, "index-not-written", sentence)
 
     def _watch_lock(self) -> None:
         """Refresh the lock of a copy that takes longer, and stop when others removed it."""
@@ -309,39 +278,22 @@ class _Attempt:
 
     def _commit(self, opened: Opened, tree: BlobId, started_ns: int) -> CopyResult:
         opened.lock.check()
-        plan, totals = self._plan, self._board.totals()
+        totals = self._board.totals()
         if totals["sockets_skipped"]:
-            sentence = _sockets_left_out(totals["sockets_skipped"])
-            self._sink.emit(Notice(level=Level.INFO, code="sockets-left-out", sentence=sentence))
+            self._tell(Level.INFO, "sockets-left-out", _sockets_left_out(totals["sockets_skipped"]))
         if self._comparisons.reason:
-            sentence = f"All files were looked at, because {self._comparisons.reason}."
-            self._sink.emit(Notice(level=Level.INFO, code="walk-instead-of-diff", sentence=sentence))
+            self._tell(
+                Level.INFO, "walk-instead-of-diff", f"All files were looked at, because {self._comparisons.reason}."
+            )
         parent = opened.parent.file.id if opened.parent is not None else None
-        snapshot = SnapshotFile(
-            time_ns=plan.taken_at_ns,
+        snapshot = describe_copy(
+            self._plan,
+            self._roots,
             tree=tree,
-            paths=tuple(os.fsencode(root.stored_as) or b"/" for root in self._roots),
-            hostname=plan.hostname,
-            username=plan.username,
-            tags=(*plan.tags, PARTIAL) if totals["exceptions"] else plan.tags,
             parent=parent,
-            program_version=f"snapcopy {VERSION}",
-            summary=Summary(
-                backup_start_ns=started_ns,
-                backup_end_ns=self._clock.now_ns(),
-                files_new=totals["files_new"],
-                files_changed=totals["files_changed"],
-                files_unmodified=totals["files_unmodified"],
-                dirs_new=totals["dirs_new"],
-                dirs_changed=totals["dirs_changed"],
-                dirs_unmodified=totals["dirs_unmodified"],
-                data_blobs=totals["data_blobs"],
-                tree_blobs=totals["tree_blobs"],
-                data_added=totals["bytes_new"],
-                data_added_packed=totals["bytes_stored"],
-                total_files_processed=totals["files_done"],
-                total_bytes_processed=totals["bytes_done"],
-            ),
+            totals=totals,
+            started_ns=started_ns,
+            ended_ns=self._clock.now_ns(),
         )
         file_id = save_snapshot_file(opened.shared.repository, snapshot)
         self._pulse.progress()
@@ -353,28 +305,30 @@ class _Attempt:
             source_note=self._comparisons.note(totals["files_done"]),
         )
 
+    def _tell(self, level: Level, code: str, sentence: str) -> None:
+        self._sink.emit(Notice(level=level, code=code, sentence=sentence))
+
     def _save_state(self, opened: Opened, snapshot_file_id: FileId, records: bytes) -> None:
         """Remember the directories for the next copy. A state that cannot be written costs time only."""
-        plan = self._plan
-        directory = plan.settings.state_directory
+        directory = self._plan.settings.state_directory
         if directory is None or self._differences:
             return
         stored = self._index_writer.stored if self._index_writer is not None else []
-        source = _source(plan, self._roots)
         head = StateHead(
             parent=snapshot_file_id,
-            parent_taken_ns=plan.taken_at_ns,
-            source=source,
+            parent_taken_ns=self._plan.taken_at_ns,
+            source=source_of(self._plan, self._roots),
             index_files=sorted([*opened.shared.index.files, *stored]),
         )
+        before = opened.parent.file.id if opened.parent is not None else None
         try:
-            write_state(state_path(directory, source, snapshot_file_id), head, records)
-            if opened.parent is not None and opened.parent.file.id is not None:
-                state_path(directory, source, opened.parent.file.id).unlink(missing_ok=True)
-            drop_old_states(directory, source)
+            remember(directory, head, records, before=before)
         except OSError as error:
-            sentence = f"The local state could not be written ({error.strerror}); the next copy takes longer."
-            self._sink.emit(Notice(level=Level.WARNING, code="state-not-written", sentence=sentence))
+            self._tell(
+                Level.WARNING,
+                "state-not-written",
+                f"The local state could not be written ({error.strerror}); the next copy takes longer.",
+            )
 
 
 def _sockets_left_out(count: int) -> str:
