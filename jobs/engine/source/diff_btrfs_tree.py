@@ -23,8 +23,9 @@ _ARGUMENTS_BYTES: Final = 112
 _COUNT_PLACE: Final = 64
 _ALL: Final = 0xFFFFFFFF
 _MAXIMUM: Final = (1 << 64) - 1
-_SMALL_BYTES: Final = 64 << 10
-"""More than the largest item, and quick to make."""
+_LARGEST_ITEM: Final = (64 << 10) + 64
+"""An item and its header: no node of a tree is larger than 64 KiB."""
+_SMALL_BYTES: Final = _LARGEST_ITEM + (8 << 10)
 _LARGE_BYTES: Final = 1 << 20
 _REF: Final = struct.Struct("<QH")
 _EXTENDED_REF: Final = struct.Struct("<QQH")
@@ -99,6 +100,8 @@ def search(fd: int, *, first: Key, last: Key, generation: int = 0, buffer_bytes:
             place += _HEADER.size
             yield Item(inode, kind, offset, view[place : place + length])
             place += length
+        if len(buffer) - place > _LARGEST_ITEM:
+            return
         at = _next_key(inode, kind, offset)
 
 
@@ -147,6 +150,8 @@ def changed_since(fd: int, generation: int, beat: Callable[[], None]) -> Iterato
             if transid is not None and transid_at(buffer, place + transid)[0] > generation:
                 yield Item(inode, kind, offset, view[place : place + length])
             place += length
+        if len(buffer) - place > _LARGEST_ITEM:
+            return
         at = _next_key(inode, kind, offset)
 
 
