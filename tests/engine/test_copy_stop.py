@@ -253,6 +253,26 @@ def test_a_large_file_is_stopped_in_the_middle(copier: Copier, tmp_path: Path) -
     assert copier.copy(source).counters.bytes_new < 24 * (8 << 20)
 
 
+def test_many_threads_that_wait_for_a_slow_medium_are_ended(
+    copier: Copier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "large"
+    source.mkdir()
+    (source / "file").write_bytes(os.urandom(64 << 20))
+    real = DiskMedia.put
+
+    def put(self: DiskMedia, name: str, pieces: list[bytes]) -> None:
+        time.sleep(0.1)
+        real(self, name, pieces)
+
+    monkeypatch.setattr(DiskMedia, "put", put)
+    monkeypatch.setattr("jobs.engine.operations.copy_pipeline.sizing.usable_cores", lambda: 12)
+    stop = StopWhen(lambda: stored_packs(copier) >= 2)
+    with pytest.raises(Killed):
+        copier.run(copier.plan(source, pack_bytes=1 << 20, readers=1), stop)
+    assert time.monotonic() - stop.stopped_at < 3
+
+
 def test_signals_of_the_parent_do_not_end_readers_by_surprise(copier: Copier, source: Path, slow_workers: None) -> None:
     sent: list[int] = []
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Final
 
 from ..errors import EngineError
 from ..ids import BlobId
@@ -14,6 +15,9 @@ from .crypto import Sealer
 from .layout import BlobKind, pack_name
 from .pack import PACK_BYTES, FullPack, Packer, sealed_header
 from .repository import Repository
+
+_LOOK_SECONDS: Final = 0.2
+"""How often a thread that waits for the writers looks whether they were given up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +84,13 @@ class PackWriter:
                 thread = threading.Thread(target=self._run, name="pack-writer", daemon=True)
                 self._threads.append(thread)
                 thread.start()
-        self._queue.put(full)
+        while True:
+            try:
+                self._queue.put(full, timeout=_LOOK_SECONDS)
+                return
+            except queue.Full:
+                if self._error is not None:
+                    raise self._error from None
 
     def _end_threads(self) -> None:
         for _ in self._threads:

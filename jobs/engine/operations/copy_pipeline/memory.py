@@ -1,4 +1,4 @@
-"""Which local state belongs to a copy: found before the walk, replaced after the commit. Its format: ``local_state``."""
+"""Which local state belongs to a copy: found before the walk, replaced after the commit. Format: ``local_state``."""
 
 from __future__ import annotations
 
