@@ -3,24 +3,30 @@
 from .backup_copy import BackupCopy
 from .choices import (
     AttemptState,
+    CatalogState,
     CopyState,
     EventLevel,
     How,
     Initiator,
     JobState,
     Level,
+    Mark,
     Operation,
     PhaseState,
+    SlotState,
     SnapshotState,
     Want,
 )
 from .history import JobAttempt, JobEvent, JobException, JobPhase
 from .job import Job
+from .replica import SnapshotReplica
+from .schedule_run import ScheduleRun
 from .snapshot import Snapshot
 
 __all__ = [
     "AttemptState",
     "BackupCopy",
+    "CatalogState",
     "CopyState",
     "EventLevel",
     "How",
@@ -32,9 +38,13 @@ __all__ = [
     "JobPhase",
     "JobState",
     "Level",
+    "Mark",
     "Operation",
     "PhaseState",
+    "ScheduleRun",
+    "SlotState",
     "Snapshot",
+    "SnapshotReplica",
     "SnapshotState",
     "Want",
 ]

@@ -7,7 +7,7 @@ from django.db.models import Q
 
 from jobs.rules import states
 
-from .choices import CopyState, Level
+from .choices import CopyState, Level, Mark
 
 
 class BackupCopy(models.Model):
@@ -15,6 +15,8 @@ class BackupCopy(models.Model):
 
     ``parent`` is the backup copy its files were compared with; None = full. The byte figures are those of
     :class:`jobs.engine.events.Counters` when it was committed. ``failures`` counts attempts that failed (RULES B4).
+    ``due_at`` puts a selected snapshot off (B2), ``offline_*`` are of B7. ``level_number`` and ``tokens`` change only
+    with the state *copied* (L4). ``aged_at``: its retention is over; ``forgotten_at``: it is gone from the repository.
     """
 
     State = CopyState
@@ -26,8 +28,15 @@ class BackupCopy(models.Model):
     parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="based_on_this")
     state = models.CharField(max_length=12, choices=CopyState, default=CopyState.TO_BE_COPIED)
     state_reason = models.TextField(blank=True)
+    mark = models.CharField(max_length=8, choices=Mark, default=Mark.NONE, blank=True)
+    due_at = models.DateTimeField(null=True, blank=True)
+    selected_at = models.DateTimeField(null=True, blank=True)
     failures = models.PositiveSmallIntegerField(default=0)
+    offline_since = models.DateTimeField(null=True, blank=True)
+    offline_attempts = models.PositiveSmallIntegerField(default=0)
     ran_level = models.CharField(max_length=12, choices=Level, blank=True)
+    level_number = models.PositiveSmallIntegerField(null=True, blank=True)
+    tokens = models.JSONField(default=dict, blank=True)
     snapshot_file_id = models.CharField(max_length=64, null=True, blank=True)
     tree_id = models.CharField(max_length=64, null=True, blank=True)
     files = models.PositiveBigIntegerField(default=0)
@@ -36,6 +45,10 @@ class BackupCopy(models.Model):
     stored_bytes = models.PositiveBigIntegerField(default=0)
     exceptions = models.PositiveBigIntegerField(default=0)
     copied_at = models.DateTimeField(null=True, blank=True)
+    retain_until = models.DateTimeField(null=True, blank=True)
+    retain_reason = models.TextField(blank=True)
+    aged_at = models.DateTimeField(null=True, blank=True)
+    forgotten_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -49,6 +62,11 @@ class BackupCopy(models.Model):
                 condition=~Q(state__in=[CopyState.COPIED, CopyState.PARTIAL])
                 | Q(snapshot_file_id__isnull=False, tree_id__isnull=False, copied_at__isnull=False),
                 name="backup_copy_on_media_has_a_file",
+            ),
+            models.CheckConstraint(
+                condition=Q(state=CopyState.AGED, aged_at__isnull=False)
+                | (~Q(state=CopyState.AGED) & Q(aged_at__isnull=True, forgotten_at__isnull=True)),
+                name="backup_copy_aged_has_a_time",
             ),
             models.CheckConstraint(
                 condition=~Q(state=CopyState.COPIED) | Q(exceptions=0), name="backup_copy_copied_has_no_exceptions"

@@ -10,8 +10,12 @@ from jobs.rules import states
 class Operation(models.TextChoices):
     SNAPSHOT = "snapshot", "Snapshot"
     BACKUP_COPY = "backup_copy", "Backup copy"
+    SECONDARY_COPY = "secondary_copy", "Secondary snap copy"
     RESTORE = "restore", "Restore"
     DELETE_SNAPSHOT = "delete_snapshot", "Snapshot deletion"
+    AGING = "aging", "Aging"
+    PRUNE = "prune", "Pruning"
+    VERIFY = "verify", "Verification"
     TEST = "test", "Test"
     DEMO = "demo", "Sample data"
 
@@ -42,6 +46,35 @@ class CopyState(models.TextChoices):
     SKIPPED = states.CopyState.SKIPPED.value, "Skipped"
     FAILED = states.CopyState.FAILED.value, "Failed"
     PREVENTED = states.CopyState.PREVENTED.value, "Prevented"
+    AGED = states.CopyState.AGED.value, "Aged"
+
+
+class Mark(models.TextChoices):
+    """What a person said of one snapshot towards one copy; beats the rules (RULES B4)."""
+
+    NONE = "", "By rule"
+    PICK = "pick", "Picked"
+    PREVENT = "prevent", "Prevented"
+
+
+class CatalogState(models.TextChoices):
+    """RULES S4."""
+
+    SKIPPED = "skipped", "Skipped"
+    PENDING = "pending", "Pending"
+    DONE = "done", "Done"
+    FAILED = "failed", "Failed"
+
+
+class SlotState(models.TextChoices):
+    """What became of one slot of a schedule."""
+
+    LAUNCHING = "launching", "Launching"
+    LAUNCHED = "launched", "Launched"
+    NOTHING_NEW = "nothing_new", "Nothing new"
+    MISSED = "missed", "Missed"
+    PUT_OFF = "put_off", "Put off by a blackout window"
+    REFUSED = "refused", "Refused"
 
 
 class Initiator(models.TextChoices):
@@ -72,6 +105,7 @@ class Want(models.TextChoices):
 
 class Level(models.TextChoices):
     FULL = "full", "Full"
+    DIFFERENTIAL = "differential", "Differential"
     INCREMENTAL = "incremental", "Incremental"
 
 

@@ -56,6 +56,13 @@ class Job(CounterColumns):
     backup_copy = models.ForeignKey(
         "jobs.BackupCopy", null=True, blank=True, on_delete=models.SET_NULL, related_name="jobs"
     )
+    replica = models.ForeignKey(
+        "jobs.SnapshotReplica", null=True, blank=True, on_delete=models.SET_NULL, related_name="jobs"
+    )
+    media = models.ForeignKey("policies.Media", null=True, blank=True, on_delete=models.SET_NULL, related_name="jobs")
+    schedule_run = models.ForeignKey(
+        "jobs.ScheduleRun", null=True, blank=True, on_delete=models.SET_NULL, related_name="jobs"
+    )
     parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="children")
 
     initiator = models.CharField(max_length=10, choices=Initiator, default=Initiator.PERSON)
@@ -68,6 +75,7 @@ class Job(CounterColumns):
 
     asked_level = models.CharField(max_length=12, choices=Level, blank=True)
     ran_level = models.CharField(max_length=12, choices=Level, blank=True)
+    level_number = models.PositiveSmallIntegerField(null=True, blank=True)
     level_reason = models.TextField(blank=True)
 
     node = models.ForeignKey(
@@ -125,6 +133,21 @@ class Job(CounterColumns):
                 fields=["subclient", "copy"],
                 condition=Q(operation="backup_copy", state__in=_ACTIVE),
                 name="job_one_active_backup_copy",
+            ),
+            models.UniqueConstraint(
+                fields=["subclient", "copy"],
+                condition=Q(operation="secondary_copy", state__in=_ACTIVE),
+                name="job_one_active_secondary_copy",
+            ),
+            models.UniqueConstraint(
+                fields=["media"],
+                condition=Q(operation__in=["prune", "verify"], state__in=_ACTIVE),
+                name="job_one_active_upkeep_per_medium",
+            ),
+            models.UniqueConstraint(
+                fields=["operation"],
+                condition=Q(operation="aging", state__in=_ACTIVE),
+                name="job_one_active_aging",
             ),
             models.CheckConstraint(
                 condition=Q(state__in=_ACTIVE, finished_at__isnull=True)

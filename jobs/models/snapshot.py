@@ -5,13 +5,15 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
-from .choices import Level, SnapshotState
+from .choices import CatalogState, Initiator, Level, SnapshotState
 
 
 class Snapshot(models.Model):
     """``name`` follows RULES O2; ``ref`` is the driver's own handle; ``content`` the content paths it covers.
 
-    ``taken_at`` is the storage's moment. ``exclusive_bytes`` None = the engine cannot tell.
+    ``taken_at`` is the storage's moment. ``exclusive_bytes`` None = the engine cannot tell. ``initiator`` is its job's
+    (RULES P), ``level_number`` counts as in L1. ``aged_at``: retention is over and it will be deleted; ``aged_reason``
+    says by which rule (R4). ``retain_until`` and ``retain_reason`` are what the last aging said (R7).
     """
 
     State = SnapshotState
@@ -26,6 +28,16 @@ class Snapshot(models.Model):
     content = models.JSONField(default=list)
     state = models.CharField(max_length=10, choices=SnapshotState, default=SnapshotState.PRESENT)
     is_pinned = models.BooleanField("pinned", default=False, help_text="Kept whatever the retention says.")
+    pinned_until = models.DateTimeField(null=True, blank=True, help_text="Empty = until somebody unpins it.")
+    initiator = models.CharField(max_length=10, choices=Initiator, default=Initiator.PERSON)
+    level_number = models.PositiveSmallIntegerField(null=True, blank=True)
+    catalog_state = models.CharField(max_length=8, choices=CatalogState, default=CatalogState.SKIPPED)
+    retain_until = models.DateTimeField(null=True, blank=True)
+    retain_reason = models.TextField(blank=True)
+    aged_at = models.DateTimeField(null=True, blank=True)
+    aged_reason = models.TextField(blank=True)
+    deletion_failures = models.PositiveSmallIntegerField(default=0)
+    deleted_at = models.DateTimeField(null=True, blank=True)
     asked_level = models.CharField(max_length=12, choices=Level, default=Level.INCREMENTAL)
     ran_level = models.CharField(max_length=12, choices=Level, default=Level.FULL)
     exclusive_bytes = models.PositiveBigIntegerField(null=True, blank=True)
@@ -38,6 +50,9 @@ class Snapshot(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(name__startswith="sc-"), name="snapshot_name_is_ours"),
             models.CheckConstraint(condition=Q(state__in=SnapshotState.values), name="snapshot_state_known"),
+            models.CheckConstraint(
+                condition=Q(pinned_until__isnull=True) | Q(is_pinned=True), name="snapshot_pinned_until_is_pinned"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -35,5 +35,9 @@ POLICIES: Final[Mapping[str, RetryPolicy]] = {
     "test": RetryPolicy(times=0),
     "delete_snapshot": RetryPolicy(times=3),
     "demo": RetryPolicy(times=0),
+    "secondary_copy": RetryPolicy(times=8),
+    "aging": RetryPolicy(times=3),
+    "prune": RetryPolicy(times=5),
+    "verify": RetryPolicy(times=3),
 }
 """Per operation. A Test says what it found at once; nobody wants it later."""

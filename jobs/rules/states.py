@@ -58,6 +58,8 @@ class CopyState(StrEnum):
     SKIPPED = "skipped"
     FAILED = "failed"
     PREVENTED = "prevented"
+    AGED = "aged"
+    """It was on media; its retention is over. Pruning frees the space later (RULES R4)."""
 
 
 ON_MEDIA: Final = frozenset({CopyState.COPIED, CopyState.PARTIAL})

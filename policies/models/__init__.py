@@ -2,22 +2,48 @@
 
 from .access_node import AccessNode
 from .audit_entry import AuditEntry
+from .copy import Copy, ExtendedRetention
 from .file_server import FileServer
 from .installation import Installation
 from .media import Media
+from .policy_choices import (
+    CatalogMode,
+    CopyKind,
+    OverdueAction,
+    Period,
+    Pick,
+    Retention,
+    Selection,
+    Weekday,
+)
+from .schedule import BlackoutWindow, MissedRun, RestartPolicy, Schedule, ScheduledLevel, ScheduledOperation
 from .secret import Secret
-from .storage_policy import Copy, CopyKind, StoragePolicy
+from .storage_policy import StoragePolicy
 from .subclient import Subclient
 
 __all__ = [
     "AccessNode",
     "AuditEntry",
+    "BlackoutWindow",
+    "CatalogMode",
     "Copy",
     "CopyKind",
+    "ExtendedRetention",
     "FileServer",
     "Installation",
     "Media",
+    "MissedRun",
+    "OverdueAction",
+    "Period",
+    "Pick",
+    "RestartPolicy",
+    "Retention",
+    "Schedule",
+    "ScheduledLevel",
+    "ScheduledOperation",
     "Secret",
+    "Selection",
     "StoragePolicy",
     "Subclient",
+    "Weekday",
 ]

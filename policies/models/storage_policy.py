@@ -1,80 +1,59 @@
-"""Storage policies and their copies: where snapshots and backup copies of a subclient go."""
+"""Storage policies: how the snapshots of their subclients are taken, selected and copied. Destinations are ``copy``."""
 
 from __future__ import annotations
 
 from django.db import models
-from django.db.models import Deferrable, Q
+from django.db.models import Q
 
-from .access_node import AccessNode
 from .fields import Timestamped, name_field
-from .media import Media
+from .policy_choices import CatalogMode, OverdueAction, Period, Selection
+
+_BY_PERIOD = [Selection.FIRST.value, Selection.LAST.value]
 
 
 class StoragePolicy(Timestamped):
-    """``is_inline``: backup copies run inside the snapshot job (RULES B1). Each policy has a primary snap copy (O1)."""
+    """Each policy has exactly one primary snap copy (RULES O1).
+
+    ``is_inline``: backup copies run inside the snapshot job (B1). ``backup_source``: the secondary snap copy that
+    backup copies read from, None = the primary; with ``allow_primary`` the primary serves where the secondary has not
+    got the snapshot (B6). ``selection*``, ``defer_days`` and ``excluded_subclients``: which snapshots are copied (B2).
+    ``alert_after_hours`` to ``overdue_action``: B10. ``offline_*``: how long a source that is offline is tried (B7).
+    """
 
     name = name_field(unique=True)
     description = models.TextField(blank=True)
     is_inline = models.BooleanField("inline backup copy", default=False)
     is_active = models.BooleanField("active", default=True)
+    backup_source = models.ForeignKey(
+        "policies.Copy", null=True, blank=True, on_delete=models.SET_NULL, related_name="source_of_policies"
+    )
+    allow_primary = models.BooleanField(default=False)
+    selection = models.CharField(max_length=12, choices=Selection, default=Selection.ALL)
+    selection_period = models.CharField(max_length=10, choices=Period, blank=True)
+    selection_starts_on = models.DateField("start date", null=True, blank=True)
+    defer_days = models.PositiveSmallIntegerField(default=0)
+    excluded_subclients = models.ManyToManyField("policies.Subclient", blank=True, related_name="excluded_by_policies")
+    catalog = models.CharField(max_length=10, choices=CatalogMode, default=CatalogMode.SKIP)
+    alert_after_hours = models.PositiveSmallIntegerField(default=48)
+    overdue_after_days = models.PositiveSmallIntegerField(default=14)
+    overdue_action = models.CharField(max_length=12, choices=OverdueAction, default=OverdueAction.ALERT)
+    offline_attempts = models.PositiveSmallIntegerField(default=10)
+    offline_days = models.PositiveSmallIntegerField(default=5)
 
     class Meta:
         ordering = ["name"]
         verbose_name_plural = "storage policies"
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class CopyKind(models.TextChoices):
-    PRIMARY_SNAP = "primary_snap", "Primary snap copy"
-    SECONDARY_SNAP = "secondary_snap", "Secondary snap copy"
-    PRIMARY_BACKUP = "primary_backup", "Primary backup copy"
-    SECONDARY_BACKUP = "secondary_backup", "Secondary backup copy"
-
-
-SNAP_KINDS = (CopyKind.PRIMARY_SNAP, CopyKind.SECONDARY_SNAP)
-BACKUP_KINDS = (CopyKind.PRIMARY_BACKUP, CopyKind.SECONDARY_BACKUP)
-
-
-class Copy(Timestamped):
-    """One destination of a policy. The lowest ``precedence`` that has the data serves a restore (RULES V1)."""
-
-    policy = models.ForeignKey(StoragePolicy, on_delete=models.CASCADE, related_name="copies")
-    name = name_field()
-    kind = models.CharField(max_length=20, choices=CopyKind)
-    precedence = models.PositiveSmallIntegerField()
-    media = models.ForeignKey(Media, null=True, blank=True, on_delete=models.PROTECT, related_name="copies")
-    media_agents = models.ManyToManyField(AccessNode, blank=True, related_name="agent_of_copies")
-    is_active = models.BooleanField("active", default=True)
-
-    class Meta:
-        ordering = ["policy", "precedence"]
-        verbose_name_plural = "copies"
         constraints = [
-            models.UniqueConstraint(fields=["policy", "name"], name="copy_unique_name_in_policy"),
-            models.UniqueConstraint(
-                fields=["policy", "precedence"],
-                name="copy_unique_precedence_in_policy",
-                deferrable=Deferrable.DEFERRED,
-            ),
-            models.UniqueConstraint(
-                fields=["policy"], condition=Q(kind="primary_snap"), name="copy_one_primary_snap_per_policy"
-            ),
-            models.UniqueConstraint(
-                fields=["policy"], condition=Q(kind="primary_backup"), name="copy_one_primary_backup_per_policy"
+            models.CheckConstraint(
+                condition=(Q(selection__in=_BY_PERIOD) & ~Q(selection_period=""))
+                | (~Q(selection__in=_BY_PERIOD) & Q(selection_period="")),
+                name="policy_period_exactly_for_first_and_last",
             ),
             models.CheckConstraint(
-                condition=Q(kind__in=["primary_backup", "secondary_backup"], media__isnull=False)
-                | Q(kind__in=["primary_snap", "secondary_snap"], media__isnull=True),
-                name="copy_media_exactly_for_backup_kinds",
+                condition=Q(alert_after_hours__gte=1, overdue_after_days__gte=1, offline_attempts__gte=1),
+                name="policy_waits_at_least_1",
             ),
-            models.CheckConstraint(condition=Q(precedence__gte=1), name="copy_precedence_at_least_1"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.policy}/{self.name}"
-
-    @property
-    def is_backup(self) -> bool:
-        return self.kind in BACKUP_KINDS
+        return self.name

@@ -13,7 +13,12 @@ from .storage_policy import StoragePolicy
 
 
 class Subclient(Timestamped):
-    """Content paths of one file server under one policy. Its own ``access_nodes`` replace the server's (RULES N1)."""
+    """Content paths of one file server under one policy. Its own ``access_nodes`` replace the server's (RULES N1).
+
+    ``pre_command`` and ``post_command`` run on the access node around the snapshot (S1), as argument lists without a
+    shell. ``aging_frozen_at``: the source guard found the source suspiciously small; nothing ages until somebody
+    acknowledges it (R10).
+    """
 
     file_server = models.ForeignKey(FileServer, on_delete=models.PROTECT, related_name="subclients")
     name = name_field()
@@ -22,6 +27,10 @@ class Subclient(Timestamped):
     policy = models.ForeignKey(StoragePolicy, on_delete=models.PROTECT, related_name="subclients")
     access_nodes = models.ManyToManyField(AccessNode, blank=True, related_name="subclients")
     is_active = models.BooleanField("active", default=True)
+    pre_command = models.CharField(max_length=500, blank=True)
+    post_command = models.CharField(max_length=500, blank=True)
+    aging_frozen_at = models.DateTimeField(null=True, blank=True, editable=False)
+    aging_frozen_reason = models.TextField(blank=True, editable=False)
 
     class Meta:
         ordering = ["file_server__name", "name"]

@@ -154,13 +154,15 @@ def test_a_copy_is_of_a_known_kind() -> None:
 def test_a_copys_name_is_unique_in_its_policy() -> None:
     of = policy()
     copy(of, "primary_snap")
-    refused_by("copy_unique_name_in_policy", lambda: copy(of, "secondary_snap", 2))
+    refused_by("copy_unique_name_in_policy", lambda: copy(of, "secondary_backup", 2, media=medium()))
 
 
 def test_a_precedence_is_unique_in_its_policy() -> None:
     of = policy()
     copy(of, "primary_snap")
-    refused_by("copy_unique_precedence_in_policy", lambda: copy(of, "secondary_snap", 1, name="other"))
+    refused_by(
+        "copy_unique_precedence_in_policy", lambda: copy(of, "secondary_backup", 1, name="other", media=medium())
+    )
 
 
 def test_a_precedence_begins_at_one() -> None:
