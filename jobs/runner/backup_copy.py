@@ -97,7 +97,7 @@ def _base(task: Task, row: BackupCopy, subclient: Subclient, copy: Copy) -> Back
     )
     Job.objects.filter(pk=task.job.pk).update(ran_level=decision.level.value, level_reason=decision.reason)
     BackupCopy.objects.filter(pk=row.pk).update(ran_level=decision.level.value)
-    return base if decision.level is levels.RunLevel.INCREMENTAL else None
+    return None if decision.level is levels.RunLevel.FULL else base
 
 
 def _is_on_media(base: BackupCopy) -> bool:
