@@ -48,6 +48,6 @@ def deletions_of_edit(*, copy: Copy, changes: Mapping[str, object]) -> list[Dele
     ``retention_count``, ``ages``, ``is_active``, and ``extended``: a sequence of mappings of ``period``, ``pick`` and
     ``days``. Fields that are not named stay as they are. Nothing is written. A copy that is not saved yet has nothing.
     """
-    if copy.pk is None:
+    if copy._state.adding:
         return []
     return _provider[0](copy, changes)
