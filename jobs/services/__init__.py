@@ -1,7 +1,7 @@
 """Every write of the work that somebody may ask for. Callers import from here."""
 
 from .control import acknowledge_job, kill_job, resume_job, suspend_job
-from .errors import CannotControl, CannotLaunch, JobRefusal
+from .errors import CannotControl, CannotLaunch, JobRefusal, NothingNew
 from .launch import (
     launch_backup_copy,
     launch_demo,
@@ -10,19 +10,24 @@ from .launch import (
     launch_snapshot_deletion,
     launch_test,
 )
+from .launch_many import Launched, launch_backup_copies, launch_snapshots
 from .resubmit import resubmit_job
 
 __all__ = [
     "CannotControl",
     "CannotLaunch",
     "JobRefusal",
+    "Launched",
+    "NothingNew",
     "acknowledge_job",
     "kill_job",
+    "launch_backup_copies",
     "launch_backup_copy",
     "launch_demo",
     "launch_restore",
     "launch_snapshot",
     "launch_snapshot_deletion",
+    "launch_snapshots",
     "launch_test",
     "resubmit_job",
     "resume_job",

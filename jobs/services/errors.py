@@ -19,5 +19,9 @@ class CannotLaunch(JobRefusal):
     """There is nothing to do, or something must be configured first."""
 
 
+class NothingNew(CannotLaunch):
+    """No snapshot waits for the copy: a no-op for a schedule, said plainly to a person (RULES B2)."""
+
+
 class CannotControl(JobRefusal):
     """The job is not in a state that can take the order: no effect, said plainly (RULES J3)."""

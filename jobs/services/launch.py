@@ -9,11 +9,21 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.db import IntegrityError, transaction
 
 from jobs.engine.plan import Overwrite
-from jobs.models import BackupCopy, How, Initiator, Job, JobState, Level, Operation, Snapshot
+from jobs.models import (
+    BackupCopy,
+    How,
+    Initiator,
+    Job,
+    JobState,
+    Level,
+    Operation,
+    ScheduleRun,
+    Snapshot,
+)
 from jobs.progress import note
 from jobs.selectors import active_backup_copy_job, active_jobs
 from jobs.services.dispatch import dispatch
-from jobs.services.errors import CannotLaunch
+from jobs.services.errors import CannotLaunch, NothingNew
 from jobs.services.refusals import (
     first_backup_copy,
     nothing_waits,
@@ -34,6 +44,7 @@ def launch_snapshot(
     initiator: str = Initiator.PERSON,
     how: str = How.WEB,
     level: str = Level.INCREMENTAL,
+    schedule_run: ScheduleRun | None = None,
 ) -> Job:
     """Snapshot now. One at a time per subclient; raises CannotLaunch."""
     refuse_inactive(subclient)
@@ -42,13 +53,14 @@ def launch_snapshot(
         running = active_jobs().filter(operation=Operation.SNAPSHOT, subclient=subclient).first()
         if running is not None:
             raise CannotLaunch(f"Job {running.pk} is already taking a snapshot of {subclient.path}.", job=running)
-        job = _create(
+        job = create_job(
             operation=Operation.SNAPSHOT,
             subclient=subclient,
             user=user,
             initiator=initiator,
             how=how,
             asked_level=level,
+            schedule_run=schedule_run,
         )
     return dispatch(job.pk)
 
@@ -63,12 +75,13 @@ def launch_backup_copy(
     how: str = How.WEB,
     parent: Job | None = None,
     recopy: bool = False,
+    schedule_run: ScheduleRun | None = None,
 ) -> Job:
     """Copy now: the oldest waiting snapshot, and after it the next until none waits; or just ``snapshot``.
 
     ``copy`` None = the policy's first backup copy. A request beside a running one attaches to it: the running job is
     returned and goes on with what waits (RULES B11). ``recopy`` copies a snapshot that is on media already (RULES B4).
-    Raises CannotLaunch.
+    Raises CannotLaunch; NothingNew when no snapshot waits.
     """
     refuse_inactive(subclient)
     copy = copy or first_backup_copy(subclient)
@@ -78,7 +91,7 @@ def launch_backup_copy(
     row = _row_to_copy(subclient, copy, snapshot=snapshot, recopy=recopy)
     try:
         with transaction.atomic():
-            job = _create(
+            job = create_job(
                 operation=Operation.BACKUP_COPY,
                 subclient=subclient,
                 user=user,
@@ -91,6 +104,7 @@ def launch_backup_copy(
                 parent=parent,
                 asked_level=row.snapshot.asked_level,
                 parameters={"goes_on": snapshot is None},
+                schedule_run=schedule_run,
             )
     except IntegrityError:
         running = active_backup_copy_job(subclient, copy)
@@ -122,7 +136,7 @@ def launch_restore(
         raise CannotLaunch("This snapshot has no backup copy on media yet.", hint="Copy it first.")
     if not target.startswith("/"):
         raise CannotLaunch("The target must be an absolute path on the access node, for example /restore/today.")
-    job = _create(
+    job = create_job(
         operation=Operation.RESTORE,
         subclient=backup_copy.snapshot.subclient,
         user=user,
@@ -157,7 +171,7 @@ def launch_test(
     """**Test** of exactly one medium or file server on a node; the report is in ``result`` and at the object."""
     if (media is None) == (file_server is None):
         raise ValueError("exactly one of media and file_server")
-    job = _create(
+    job = create_job(
         operation=Operation.TEST,
         subclient=None,
         user=user,
@@ -175,19 +189,25 @@ def launch_test(
 
 
 def launch_snapshot_deletion(
-    snapshot: Snapshot, *, user: Actor = None, initiator: str = Initiator.PERSON, how: str = How.WEB
+    snapshot: Snapshot,
+    *,
+    user: Actor = None,
+    initiator: str = Initiator.PERSON,
+    how: str = How.WEB,
+    schedule_run: ScheduleRun | None = None,
 ) -> Job:
     """Delete a snapshot from its storage; its backup copies stay. Refused while something holds it (RULES V4)."""
     with transaction.atomic():
         snapshot = Snapshot.objects.select_for_update().get(pk=snapshot.pk)
         refuse_held(snapshot)
-        job = _create(
+        job = create_job(
             operation=Operation.DELETE_SNAPSHOT,
             subclient=snapshot.subclient,
             user=user,
             initiator=initiator,
             how=how,
             snapshot=snapshot,
+            schedule_run=schedule_run,
         )
     return dispatch(job.pk)
 
@@ -200,11 +220,11 @@ def launch_demo(*, user: Actor = None, initiator: str = Initiator.PERSON, how: s
     done = Job.objects.filter(operation=Operation.DEMO, state=JobState.COMPLETED).first()
     if done is not None:
         raise CannotLaunch(f"The sample data is there already: job {done.pk} made it.", job=done)
-    job = _create(operation=Operation.DEMO, subclient=None, user=user, initiator=initiator, how=how)
+    job = create_job(operation=Operation.DEMO, subclient=None, user=user, initiator=initiator, how=how)
     return dispatch(job.pk)
 
 
-def _create(
+def create_job(
     *, operation: str, subclient: Subclient | None, user: Actor, initiator: str, how: str, **values: Any
 ) -> Job:
     """A row that waits for its node. Labels are taken now, so that history reads when names change."""
@@ -243,7 +263,7 @@ def _row_to_copy(subclient: Subclient, copy: Copy, *, snapshot: Snapshot | None,
     if snapshot is None:
         row = next_to_copy(subclient, copy)
         if row is None:
-            raise CannotLaunch(nothing_waits(subclient, copy), hint="Take a snapshot first.")
+            raise NothingNew(nothing_waits(subclient, copy), hint="Take a snapshot first.")
         return row
     if not snapshot.is_present:
         raise CannotLaunch(f"The snapshot {snapshot.name} is no longer there.")
