@@ -78,7 +78,7 @@ class BackupItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapRule:
-    """RULES R2: days or number of snapshots, never both (ValueError); neither = for ever."""
+    """RULES R2: days, or a number of snapshots from 1, never both (ValueError); neither = for ever."""
 
     days: int | None = None
     count: int | None = None
@@ -86,6 +86,8 @@ class SnapRule:
     def __post_init__(self) -> None:
         if self.days is not None and self.count is not None:
             raise ValueError("Snapshots are kept for days or by their number, never both.")
+        if self.count is not None and self.count < 1:
+            raise ValueError("The number of snapshots that are kept is at least 1.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,9 +241,8 @@ def _snap_claim(ordered: Sequence[SnapItem], position: int, rule: SnapRule) -> C
         return Claim(hold=Hold.DAYS, until=until, reason=f"Kept {_days(rule.days)}.")
     if rule.count is None:
         return Claim(hold=Hold.INFINITE)
-    if rule.count == 0 or position + rule.count < len(ordered):
-        pushed_by = ordered[min(position + rule.count, len(ordered) - 1)]
-        return Claim(hold=Hold.SNAPSHOTS, until=pushed_by.taken_at)
+    if position + rule.count < len(ordered):
+        return Claim(hold=Hold.SNAPSHOTS, until=ordered[position + rule.count].taken_at)
     return Claim(hold=Hold.SNAPSHOTS, reason=f"It is among the newest {rule.count} snapshots.")
 
 

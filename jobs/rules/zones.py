@@ -36,11 +36,6 @@ def local_moment(naive: datetime, zone: ZoneInfo, *, is_late: bool = False) -> d
     return late if is_late else early
 
 
-def is_skipped(naive: datetime, zone: ZoneInfo) -> bool:
-    """Whether the zone's clocks jump over this time."""
-    return wall(naive.replace(tzinfo=zone).astimezone(UTC), zone) != naive
-
-
 def change_between(low: datetime, high: datetime, zone: ZoneInfo) -> datetime:
     """The moment, to the second, of the change of clocks in (``low``, ``high``], whose offsets differ; in UTC."""
     before = offset(low, zone)
