@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from jobs.models import BackupCopy, CopyState, Job, JobState, Operation, Snapshot, SnapshotState
+from jobs.holds import holds_of
+from jobs.models import BackupCopy, Job, JobState, Operation, Snapshot, SnapshotState
 from jobs.rules import placement, states
 from policies.models import AccessNode, Copy, CopyKind, Subclient
 
 _WITHOUT_SLOT = (Operation.TEST, Operation.DEMO)
-_AWAITED = (*states.WAITS, CopyState.COPYING)
 _ON_A_NODE = (JobState.QUEUED, JobState.RUNNING)
 
 
@@ -123,12 +123,8 @@ def jobs_to_place() -> QuerySet[Job]:
 
 
 def holds_on(snapshot: Snapshot) -> list[str]:
-    """What keeps a snapshot from being deleted, as parts of a sentence (RULES V4, S6)."""
-    held = ["it is pinned"] if snapshot.is_pinned else []
-    awaited = BackupCopy.objects.filter(snapshot=snapshot, copy__is_active=True, state__in=_AWAITED)
-    held += [f"it is still to be copied to {name}" for name in awaited.values_list("copy__name", flat=True)]
-    jobs = active_jobs().filter(snapshot=snapshot).exclude(operation=Operation.RESTORE)
-    return held + [f"job {pk} works on it" for pk in jobs.values_list("pk", flat=True)]
+    """What keeps a snapshot from being deleted, as parts of a sentence (RULES R5, R6, V4, S6)."""
+    return [held.sentence for held in holds_of([snapshot]).get(snapshot.pk, [])]
 
 
 def _names(nodes: Iterable[AccessNode]) -> frozenset[str]:

@@ -16,7 +16,8 @@ from .xfs import XfsEngine, XfsOptions
 class EngineKind:
     """A kind of snapshot engine, for forms and for whoever builds one.
 
-    ``build`` takes an instance of ``options`` and the installation's id (RULES O2).
+    ``build`` takes an instance of ``options`` and the installation's id (RULES O2). ``snapshot_limit``: how many
+    snapshots the storage allows of one subclient's volume, None = it does not say (RULES R8).
     """
 
     name: str
@@ -25,6 +26,7 @@ class EngineKind:
     capabilities: frozenset[Capability]
     options: type
     build: Callable[[Any, str], SnapshotEngine]
+    snapshot_limit: int | None = None
 
 
 def _kind(engine: type[Any], options: type) -> EngineKind:

@@ -1,0 +1,95 @@
+"""What holds snapshots back from deletion, for many at once (RULES R5, R6, V4): the one truth of all who ask.
+
+Aging, the pages and the deletion itself read it here; :func:`jobs.selectors.holds_on` is the same for one snapshot.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from django.db.models import F
+from django.utils import timezone
+
+from jobs.engine.snapshots.base import Capability
+from jobs.engine.snapshots.registry import ENGINES
+from jobs.models import BackupCopy, CopyState, Job, Operation, Snapshot, SnapshotReplica
+from jobs.rules import states
+from jobs.rules.holds import Hold
+from policies.models import Copy, CopyKind
+from policies.models.policy_choices import BACKUP_KINDS, Retention
+
+AWAITED: Final = (*states.WAITS, CopyState.CANDIDATE, CopyState.COPYING)
+"""RULES R5: in these states a snapshot is held for its copy."""
+
+_COMPARING: Final = frozenset({Capability.DIFF, Capability.KEEPS_BASE_SNAPSHOT})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """``sentence`` is a part of one, without capital and full stop: “it is pinned”."""
+
+    hold: Hold
+    sentence: str
+
+
+def holds_of(snapshots: Iterable[Snapshot], *, now: datetime | None = None) -> dict[int, list[Held]]:
+    """By snapshot id; what is not held is missing. A handful of queries, however many snapshots are given."""
+    known = list(snapshots)
+    now = now or timezone.now()
+    held: dict[int, list[Held]] = defaultdict(list)
+    for snapshot in known:
+        if snapshot.is_pinned and (snapshot.pinned_until is None or snapshot.pinned_until > now):
+            held[snapshot.pk].append(Held(hold=Hold.PINNED, sentence="it is pinned"))
+    ids = [snapshot.pk for snapshot in known]
+    subclients = {snapshot.subclient_id for snapshot in known}
+    for found in (_awaited(ids), _bases(subclients), _in_use(ids)):
+        for snapshot_id, one in found:
+            held[snapshot_id].append(one)
+    return {snapshot_id: held[snapshot_id] for snapshot_id in ids if snapshot_id in held}
+
+
+def _awaited(ids: list[int]) -> Iterator[tuple[int, Held]]:
+    """R5: copies that still read it. What another backup copy feeds does not."""
+    rows = (
+        BackupCopy.objects.filter(snapshot__in=ids, copy__is_active=True, state__in=AWAITED)
+        .exclude(copy__source__kind__in=BACKUP_KINDS)
+        .order_by("snapshot", "copy__precedence")
+    )
+    replicas = SnapshotReplica.objects.filter(snapshot__in=ids, copy__is_active=True, state__in=AWAITED)
+    for query in (rows, replicas):
+        for snapshot_id, name in query.values_list("snapshot", "copy__name"):
+            yield snapshot_id, Held(hold=Hold.NOT_COPIED, sentence=f"it is still to be copied to {name}")
+
+
+def _bases(subclients: set[int]) -> Iterator[tuple[int, Held]]:
+    """R6: the newest copied one, where the engine tells what changed since. A spool keeps none but its own (P)."""
+    engines = [kind.name for kind in ENGINES.values() if kind.capabilities & _COMPARING]
+    spools = Copy.objects.filter(kind=CopyKind.PRIMARY_SNAP, retention=Retention.SPOOL).values("policy")
+    newest = (
+        BackupCopy.objects.filter(
+            snapshot__subclient__in=subclients,
+            snapshot__engine__in=engines,
+            state__in=states.ON_MEDIA,
+            copy__is_active=True,
+            copy__policy=F("snapshot__subclient__policy"),
+            copy__media=F("media"),
+            copy__policy__backup_source__isnull=True,
+        )
+        .exclude(copy__source__kind__in=BACKUP_KINDS)
+        .exclude(copy__policy__in=spools)
+        .order_by("snapshot__subclient", "copy", "-snapshot__taken_at", "-snapshot")
+        .distinct("snapshot__subclient", "copy")
+    )
+    for snapshot_id, name in newest.values_list("snapshot", "copy__name"):
+        yield snapshot_id, Held(hold=Hold.BASE, sentence=f"the next copy to {name} is compared with it")
+
+
+def _in_use(ids: list[int]) -> Iterator[tuple[int, Held]]:
+    jobs = Job.objects.filter(state__in=states.ACTIVE, snapshot__in=ids).exclude(operation=Operation.RESTORE)
+    for snapshot_id, job in jobs.order_by("pk").values_list("snapshot", "pk"):
+        if snapshot_id is not None:
+            yield snapshot_id, Held(hold=Hold.RUNNING, sentence=f"job {job} works on it")
