@@ -57,7 +57,7 @@ def _awaited(ids: list[int]) -> Iterator[tuple[int, Held]]:
     rows = (
         BackupCopy.objects.filter(snapshot__in=ids, copy__is_active=True, state__in=AWAITED)
         .exclude(copy__source__kind__in=BACKUP_KINDS)
-        .order_by("snapshot", "copy__precedence")
+        .order_by("snapshot_id", "copy__precedence")
     )
     replicas = SnapshotReplica.objects.filter(snapshot__in=ids, copy__is_active=True, state__in=AWAITED)
     for query in (rows, replicas):
@@ -81,8 +81,8 @@ def _bases(subclients: set[int]) -> Iterator[tuple[int, Held]]:
         )
         .exclude(copy__source__kind__in=BACKUP_KINDS)
         .exclude(copy__policy__in=spools)
-        .order_by("snapshot__subclient", "copy", "-snapshot__taken_at", "-snapshot")
-        .distinct("snapshot__subclient", "copy")
+        .order_by("snapshot__subclient_id", "copy_id", "-snapshot__taken_at", "-snapshot_id")
+        .distinct("snapshot__subclient_id", "copy_id")
     )
     for snapshot_id, name in newest.values_list("snapshot", "copy__name"):
         yield snapshot_id, Held(hold=Hold.BASE, sentence=f"the next copy to {name} is compared with it")
