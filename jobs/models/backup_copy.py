@@ -80,3 +80,10 @@ class BackupCopy(models.Model):
     def is_on_media(self) -> bool:
         """There is something to browse and restore."""
         return self.state in states.ON_MEDIA
+
+    @property
+    def holds_nothing(self) -> bool:
+        """Nothing of it is on media or on its way there: the row goes along when its copy is deleted."""
+        if self.state == CopyState.AGED:
+            return self.forgotten_at is not None
+        return self.state != CopyState.COPYING and self.state not in states.ON_MEDIA

@@ -60,3 +60,10 @@ class SnapshotReplica(models.Model):
     def is_present(self) -> bool:
         """It can be read on the target now."""
         return self.state in states.ON_MEDIA
+
+    @property
+    def holds_nothing(self) -> bool:
+        """Nothing of it is on the target or on its way there: the row goes along when its copy is deleted."""
+        if self.state == CopyState.AGED:
+            return self.deleted_at is not None
+        return self.state != CopyState.COPYING and self.state not in states.ON_MEDIA

@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Any, Final, Protocol, cast, runtime_checkable
 
 from django.contrib.admin.utils import NestedObjects
 from django.db import models, router
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 
-from policies.models import Secret
+from policies.models import Copy, Secret
 
 _NAMED: Final = 5
 """So many objects of a kind are named; the rest is a number."""
+
+
+@runtime_checkable
+class MayHoldNothing(Protocol):
+    """A row of another app that protects a copy, unless it only waits for it or what it stood for is gone."""
+
+    @property
+    def holds_nothing(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +54,25 @@ def effects_of_deleting(instance: Model) -> DeletionEffects:
         for other in group
     ]
     protecting = [other for other in collector.protected if not isinstance(other, Secret)]
+    if isinstance(instance, Copy):
+        taken += [other for other in protecting if _holds_nothing(other)]
+        protecting = [other for other in protecting if not _holds_nothing(other)]
     return DeletionEffects(goes_with=_described(taken), needed_by=_described(protecting), forgets=_described(updated))
+
+
+def rows_that_hold_nothing(copy: Copy) -> list[QuerySet[Any]]:
+    """Rows of other apps that only wait for a copy, or whose data is gone; a query set for each table."""
+    collector = NestedObjects(using=router.db_for_write(Copy, instance=copy), origin=copy)
+    collector.collect([copy])
+    waiting: dict[type[Model], list[int]] = defaultdict(list)
+    for row in collector.protected:
+        if _holds_nothing(row):
+            waiting[type(row)].append(row.pk)
+    return [kind._base_manager.filter(pk__in=keys) for kind, keys in waiting.items()]
+
+
+def _holds_nothing(row: object) -> bool:
+    return isinstance(row, MayHoldNothing) and row.holds_nothing
 
 
 def is_needed(instance: Model) -> bool:

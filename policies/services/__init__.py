@@ -4,6 +4,7 @@ A wrong value raises Django's ValidationError with a message per field; what som
 :class:`~policies.errors.CannotDelete`.
 """
 
+from .copies import create_copy, delete_copy, extended_values, move_copy, place_copy, update_copy
 from .media import (
     create_media,
     delete_media,
@@ -23,15 +24,7 @@ from .sources import (
     update_file_server,
     update_subclient,
 )
-from .storage_policies import (
-    create_copy,
-    create_policy,
-    delete_copy,
-    delete_policy,
-    move_copy,
-    update_copy,
-    update_policy,
-)
+from .storage_policies import create_policy, delete_policy, update_policy
 from .test_reports import store_test_report
 from .users import create_user, set_user_active, set_user_role, update_user
 
@@ -49,7 +42,9 @@ __all__ = [
     "delete_policy",
     "delete_subclient",
     "ensure_repository",
+    "extended_values",
     "move_copy",
+    "place_copy",
     "record_copied_bytes",
     "run_file_server_test",
     "run_media_test",

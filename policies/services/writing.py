@@ -13,9 +13,9 @@ from jobs.engine.options import dump_options, option_problems, parse_options
 from jobs.engine.plan import Secret as PlainSecret
 from policies import audit
 from policies.errors import CannotDelete
-from policies.models import FileServer, Media
+from policies.models import Copy, FileServer, Media
 from policies.secrets import forget_secrets, secrets_of, store_secret
-from policies.selectors.deletion import effects_of_deleting
+from policies.selectors.deletion import effects_of_deleting, rows_that_hold_nothing
 
 ModelType = TypeVar("ModelType", bound=models.Model)
 Secrets = Mapping[str, PlainSecret]
@@ -102,6 +102,9 @@ def delete(instance: models.Model, *, user: audit.Actor, how: str) -> None:
         sentence=f"With it went: {', '.join(effects.goes_with)}." if effects.goes_with else "",
     )
     try:
+        if isinstance(instance, Copy):
+            for rows in rows_that_hold_nothing(instance):
+                rows.delete()
         instance.delete()
     except (ProtectedError, RestrictedError) as error:
         raise CannotDelete(f"The {kind} “{instance}” came into use just now.", hint="Look again.") from error
