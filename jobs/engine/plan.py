@@ -69,7 +69,8 @@ class CopySettings:
     """Tuning of a backup copy. ``readers`` None = one process per core. ``memory_bytes`` bounds buffers of all readers.
 
     ``state_directory`` holds the local state of unchanged directories; safe to lose, None = do without.
-    ``trust`` is the driver's to say: see :class:`Trust`.
+    ``index_cache`` holds the local copy of the repository's index, one place for all that use the repository; safe to
+    lose, None = beside the local state. ``trust`` is the driver's to say: see :class:`Trust`.
     """
 
     compression_level: int = 3
@@ -77,7 +78,13 @@ class CopySettings:
     readers: int | None = None
     memory_bytes: int = 384 * 2**20
     state_directory: Path | None = None
+    index_cache: Path | None = None
     trust: Trust = Trust.FULL
+
+    @property
+    def index_directory(self) -> Path | None:
+        """Where the local copy of the index lies."""
+        return self.index_cache or self.state_directory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +119,21 @@ class CopyResult:
     source_note: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepositoryCopyPlan:
+    """One snapshot file of a source repository into a target repository, without its source tree.
+
+    ``source_id`` and ``target_id`` are the repositories that must be there; None = any. ``readers`` None = one process
+    per core.
+    """
+
+    snapshot_file_id: FileId
+    source_id: str | None = None
+    target_id: str | None = None
+    pack_bytes: int = 16 * 2**20
+    readers: int | None = None
+
+
 class Overwrite(StrEnum):
     """What a restore does with a file that exists (RULES V2)."""
 
@@ -125,7 +147,7 @@ class RestorePlan:
     """Restore ``paths`` (empty = everything) of one snapshot file below ``target``.
 
     A path lands at ``target`` + its stored path, as stock restic does; with ``strip_prefix`` that leading part of the
-    stored path is left out first.
+    stored path is left out first. ``index_cache`` is as in :class:`CopySettings`; None = do without.
     """
 
     snapshot_file_id: FileId
@@ -137,6 +159,7 @@ class RestorePlan:
     sparse: bool = True
     dry_run: bool = False
     readers: int | None = None
+    index_cache: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from jobs.models import Job
 from jobs.runner.task import Task
 from jobs.services.outcomes import Done, Outcome
 from policies.resolve import media_password, resolve_media
+from snapcopy_site.lib.home import Home
 
 
 def run(task: Task) -> Outcome:
@@ -21,7 +22,7 @@ def run(task: Task) -> Outcome:
     if row is None or row.snapshot_file_id is None:
         raise NotInCopy("The backup copy of this job is no longer on media.")
     task.phase(PhaseName.PREPARE)
-    plan = _plan(task.job, FileId(row.snapshot_file_id))
+    plan = _plan(task.job, FileId(row.snapshot_file_id), Home.current().index_cache(row.media_id))
     driver = resolve_media(row.media)
     try:
         result = restore.run(plan, driver, media_password(row.media), task.recorder, task.orders, task.clock)
@@ -39,7 +40,7 @@ def run(task: Task) -> Outcome:
     )
 
 
-def _plan(job: Job, snapshot_file_id: FileId) -> RestorePlan:
+def _plan(job: Job, snapshot_file_id: FileId, index_cache: Path) -> RestorePlan:
     given = job.parameters
     return RestorePlan(
         snapshot_file_id=snapshot_file_id,
@@ -49,4 +50,5 @@ def _plan(job: Job, snapshot_file_id: FileId) -> RestorePlan:
         overwrite=Overwrite(given["overwrite"]),
         with_metadata=given["with_metadata"],
         dry_run=given["dry_run"],
+        index_cache=index_cache,
     )

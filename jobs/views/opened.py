@@ -10,7 +10,6 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Final
 
 from django.utils import timezone
@@ -98,7 +97,7 @@ def _serves(opened: _Opened, backup_copy: BackupCopy) -> bool:
 def _open(media: Media) -> _Opened:
     read_at = timezone.now()
     repository = Repository.open(resolve_media(media), media_password(media))
-    index = load_index(repository, cache_directory=_cache_directory(media))
+    index = load_index(repository, cache_directory=Home.current().index_cache(media.pk))
     return _Opened(
         reader=BlobReader(repository, index),
         read_at=read_at,
@@ -106,8 +105,3 @@ def _open(media: Media) -> _Opened:
         version=media.updated_at,
         snapshot_files=OrderedDict(),
     )
-
-
-def _cache_directory(media: Media) -> Path:
-    """The local copy of the index; safe to lose."""
-    return Home.current().path / "cache" / "index" / str(media.pk)

@@ -69,6 +69,10 @@ class Home:
         """Sample data of ``up --demo``."""
         return self.path / "demo"
 
+    def index_cache(self, media_id: int) -> Path:
+        """Local copy of the index of a medium's repository, for all that read it; safe to lose."""
+        return self.path / "cache" / "index" / str(media_id)
+
     @property
     def run(self) -> Path:
         """Sockets. A home whose path is too long for a socket gets a private folder in the temporary directory."""

@@ -64,6 +64,7 @@ def restore(arguments: Namespace, session: Session) -> int:
         with_metadata=not arguments.no_metadata,
         dry_run=arguments.dry_run,
         readers=arguments.readers,
+        index_cache=session.cache,
     )
     result = restoring.run_opened(plan, repository, session.sink, session.control, session.clock)
     counters = result.counters

@@ -71,7 +71,9 @@ def _forget_plan(arguments: Namespace, session: Session) -> forgetting.ForgetPla
 
 
 def prune(arguments: Namespace, session: Session) -> int:
-    plan = pruning.PrunePlan(max_unused_percent=arguments.max_unused, dry_run=arguments.dry_run)
+    plan = pruning.PrunePlan(
+        max_unused_percent=arguments.max_unused, dry_run=arguments.dry_run, index_cache=session.cache
+    )
     result = pruning.run(plan, session.media, session.password, session.sink, session.control, session.clock)
     if session.as_json:
         write_json({"event": "result", "dry_run": plan.dry_run, **asdict(result)})

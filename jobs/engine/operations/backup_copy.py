@@ -14,6 +14,7 @@ from ..events import Checkpoint, Control, Level, Notice, PhaseName, PhaseStarted
 from ..ids import BlobId, FileId
 from ..media.base import Media
 from ..plan import CopyPlan, CopyResult, Secret
+from ..repository.index_additions import IndexAdditions
 from ..repository.index_file import IndexWriter
 from ..repository.snapshot_file import save_snapshot_file
 from ..source.diff import Difference
@@ -98,6 +99,7 @@ class _Attempt:
         self._opening: Opening | None = None
         self._opened: Opened | None = None
         self._index_writer: IndexWriter | None = None
+        self._additions: IndexAdditions | None = None
         self._scan: TotalsScan | None = None
         self._is_settled = False
         self._is_refreshing = False
@@ -110,6 +112,8 @@ class _Attempt:
         finally:
             if self._scan is not None:
                 self._scan.close()
+            if self._additions is not None:
+                self._additions.save()
             self._opening.close()
 
     def _copy(self, started_ns: int) -> CopyResult:
@@ -217,6 +221,7 @@ class _Attempt:
             raise _StateUnfit
         self._opened = opened
         self._opened_at = self._clock.monotonic()
+        self._additions = IndexAdditions(opened.shared.repository, self._plan.settings.index_directory)
         self._index_writer = IndexWriter(opened.shared.repository, on_stored=self._index_stored, clock=self._clock)
         if opened.problem:
             self._tell(Level.WARNING, "parent-unusable", opened.problem)
@@ -272,7 +277,9 @@ class _Attempt:
         self._start_refreshing(self._wait_open())
         self._scan = TotalsScan(self._roots, self._pulse)
 
-    def _index_stored(self, _file_id: FileId) -> None:
+    def _index_stored(self, file_id: FileId, text: bytes) -> None:
+        if self._additions is not None:
+            self._additions.add(file_id, text)
         if self._index_writer is not None:
             self._sink.emit(Checkpoint(data={"index_files": len(self._index_writer.stored)}))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 from ..clock import Clock
@@ -19,6 +20,7 @@ from ..ids import FileId
 from ..media.base import Media
 from ..plan import Secret
 from ..repository.index import Flags, Index
+from ..repository.index_additions import IndexAdditions
 from ..repository.index_load import load_index
 from ..repository.layout import BlobKind, FileKind
 from ..repository.lock import RepositoryLock, locked
@@ -41,12 +43,14 @@ class PrunePlan:
     """``max_unused_percent``: unused bytes that may stay, of the needed ones; 0 = none, at the price of most rewriting.
 
     ``max_repack_bytes`` bounds what one run rewrites; None = no bound. ``dry_run`` only says what would be done.
+    ``index_cache`` holds the local copy of the index; None = do without.
     """
 
     max_unused_percent: float = 5.0
     max_repack_bytes: int | None = None
     pack_bytes: int = PACK_BYTES
     dry_run: bool = False
+    index_cache: Path | None = None
 
     def __post_init__(self) -> None:
         if self.max_unused_percent < 0:
@@ -97,7 +101,7 @@ class _Prune:
     def run(self) -> PruneResult:
         self._sink.emit(PhaseStarted(phase=PhaseName.SCAN))
         snapshots = list_snapshot_files(self._repository)
-        index = load_index(self._repository)
+        index = load_index(self._repository, cache_directory=self._plan.index_cache)
         stored = dict(self._repository.list_files(FileKind.PACK))
         packs = PackTable(index)
         marks = mark_from(
@@ -132,6 +136,7 @@ class _Prune:
         self._delete_packs(choice.unreferenced)
         self._tell("prune-unreferenced-removed", f"{len(choice.unreferenced)} packs that no index names were removed.")
         written = 0
+        additions = IndexAdditions(self._repository, self._plan.index_cache)
         if choice.repack_numbers:
             self._counters = replace(self._counters, bytes_total=choice.rewritten_bytes)
             written = repack(
@@ -142,13 +147,17 @@ class _Prune:
                 pack_bytes=self._plan.pack_bytes,
                 control=self._control,
                 on_moved=self._count_bytes,
+                on_stored=additions.add,
             )
             self._tell("prune-repacked", f"{len(choice.repacked)} packs were written anew without what nobody needs.")
         self._sink.emit(PhaseStarted(phase=PhaseName.COMMIT))
         self._control.check()
         self._lock.check()
         doomed = frozenset((*choice.removed, *choice.repacked, *choice.vanished))
-        old, new = rewrite_index(self._repository, index, doomed, on_written=self._index_written)
+        old, new = rewrite_index(
+            self._repository, index, doomed, on_written=self._index_written, on_stored=additions.add
+        )
+        additions.save()
         self._tell("prune-index-removed", f"{old} index files were replaced by {new}.")
         self._delete_packs((*choice.removed, *choice.repacked))
         self._tell("prune-packs-removed", f"{len(choice.removed) + len(choice.repacked)} packs were removed.")

@@ -15,6 +15,7 @@ from ..errors import InvalidOptions, MediaRefused, NoSpace, RepositoryDamaged
 from ..events import Control, Level, Notice, PhaseName, PhaseStarted, Progress, Sink
 from ..media.base import Media
 from ..plan import RestorePlan, RestoreResult, Secret
+from ..repository.index import Index
 from ..repository.index_load import load_index
 from ..repository.lock import RepositoryLock
 from ..repository.reader import BlobReader
@@ -78,7 +79,7 @@ class _Restore:
             raise InvalidOptions("The restore target must be an absolute path.", field="target")
         lock = self._lock(repository)
         try:
-            index = wait_for(lambda: load_index(repository, on_damaged=self._damaged_index), self._control)
+            index = wait_for(lambda: self._load_index(repository), self._control)
             snapshot = read_snapshot_file(repository, self._plan.snapshot_file_id)
             browser = Browser(BlobReader(repository, index), snapshot)
             selection = self._selection(browser)
@@ -93,6 +94,9 @@ class _Restore:
         finally:
             if lock is not None:
                 lock.release()
+
+    def _load_index(self, repository: Repository) -> Index:
+        return load_index(repository, cache_directory=self._plan.index_cache, on_damaged=self._damaged_index)
 
     def _lock(self, repository: Repository) -> RepositoryLock | None:
         """A shared lock, so that nobody prunes what is being read. A medium that takes none is read without."""

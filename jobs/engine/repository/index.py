@@ -160,12 +160,14 @@ def _merge_tables(tables: Sequence[Table], first_packs: npt.NDArray[np.int64]) -
     return Table(head=head, rest=rest, places=places)
 
 
+def merges(older: int, newer: int) -> bool:
+    """Whether two neighbours of so many blobs are to be merged."""
+    return older < MERGE_RATIO * newer and older + newer <= MAX_MERGED_BLOBS
+
+
 def merge_last(segments: list[Segment]) -> bool:
     """Merge the last two neighbours in place if that keeps lookups quick; says whether it did."""
-    if len(segments) < 2:
-        return False
-    older, newer = len(segments[-2]), len(segments[-1])
-    if older >= MERGE_RATIO * newer or older + newer > MAX_MERGED_BLOBS:
+    if len(segments) < 2 or not merges(len(segments[-2]), len(segments[-1])):
         return False
     segments[-2:] = [merge_segments(segments[-2:])]
     return True

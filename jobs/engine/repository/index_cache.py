@@ -18,7 +18,7 @@ import mmap
 import os
 import secrets
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +28,7 @@ import numpy.typing as npt
 import orjson
 
 from ..ids import FileId
-from .index import Segment, Table, merge_last
+from .index import Segment, Table, merge_last, merge_segments, merges
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +36,8 @@ _MAGIC: Final = b"SCINDEX1"
 _SUFFIX: Final = ".segment"
 _START: Final = struct.Struct("<8s32sQ")
 _ALIGNMENT: Final = 64
+_SCATTERED: Final = 6
+"""So many files that could be fewer are worth being merged while the index is loaded."""
 
 
 class IndexCache:
@@ -76,8 +78,19 @@ class IndexCache:
                 if path.name not in names:
                     path.unlink(missing_ok=True)
         except OSError as error:
-            logger.warning("The local copy of the index at %s cannot be written: %s", self.directory, error)
+            self._not_written(error)
         return kept
+
+    def add(self, segments: Sequence[Segment]) -> None:
+        """One more file, of index files that were not covered. Many small files are merged when they are loaded."""
+        try:
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._write(merge_segments(segments))
+        except OSError as error:
+            self._not_written(error)
+
+    def _not_written(self, error: OSError) -> None:
+        logger.warning("The local copy of the index at %s cannot be written: %s", self.directory, error)
 
     def _paths(self) -> list[Path]:
         try:
@@ -136,6 +149,16 @@ def _compacted(segments: list[Segment]) -> list[Segment]:
         while merge_last(kept):
             pass
     return kept
+
+
+def is_scattered(segments: Sequence[Segment]) -> bool:
+    """Whether merging small ones would leave clearly fewer."""
+    sizes: list[int] = []
+    for size in sorted(map(len, segments), reverse=True):
+        sizes.append(size)
+        while len(sizes) > 1 and merges(sizes[-2], sizes[-1]):
+            sizes[-2:] = [sizes[-2] + sizes[-1]]
+    return len(segments) - len(sizes) >= _SCATTERED
 
 
 def _header(segment: Segment, repository_id: str) -> dict[str, Any]:

@@ -35,6 +35,9 @@ Ids = npt.NDArray[np.uint64]
 Places = npt.NDArray[np.uint32]
 """(n, 4): pack number, offset, sealed length, plain length (0 = not compressed)."""
 
+OnStored = Callable[[FileId, bytes], None]
+"""Is told of an index file that is on the medium now, and its JSON."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedIndex:
@@ -84,11 +87,21 @@ def read_index_file(repository: Repository, file_id: FileId) -> ParsedIndex:
     return parse_index(repository.read_file(FileKind.INDEX, file_id), name=file_name(FileKind.INDEX, file_id))
 
 
-def write_index_file(repository: Repository, entries: Iterable[str], *, supersedes: Iterable[FileId] = ()) -> FileId:
+def write_index_file(
+    repository: Repository,
+    entries: Iterable[str],
+    *,
+    supersedes: Iterable[FileId] = (),
+    on_stored: OnStored | None = None,
+) -> FileId:
     """Store an index of packs that are on the medium already (``WrittenPack.index_entry``)."""
     old = ",".join(f'"{file_id}"' for file_id in supersedes)
     head = f'{{"supersedes":[{old}],"packs":[' if old else '{"packs":['
-    return repository.write_file(FileKind.INDEX, f"{head}{','.join(entries)}]}}\n".encode())
+    text = f"{head}{','.join(entries)}]}}\n".encode()
+    file_id = repository.write_file(FileKind.INDEX, text)
+    if on_stored is not None:
+        on_stored(file_id, text)
+    return file_id
 
 
 class IndexWriter:
@@ -99,7 +112,7 @@ class IndexWriter:
         repository: Repository,
         *,
         full_blobs: int = FULL_BLOBS,
-        on_stored: Callable[[FileId], None] | None = None,
+        on_stored: OnStored | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._repository = repository
@@ -122,12 +135,10 @@ class IndexWriter:
         """Store what was collected, however little; nothing if there is nothing."""
         if not self._entries:
             return
-        file_id = write_index_file(self._repository, self._entries)
+        file_id = write_index_file(self._repository, self._entries, on_stored=self._on_stored)
         self._entries, self._blobs = [], 0
         self._flushed = self._clock.monotonic()
         self.stored.append(file_id)
-        if self._on_stored is not None:
-            self._on_stored(file_id)
 
     def _is_old(self) -> bool:
         now = self._clock.monotonic()

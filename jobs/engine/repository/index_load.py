@@ -11,7 +11,7 @@ from typing import Final
 from ..errors import RepositoryDamaged
 from ..ids import FileId
 from .index import Index, Segment, merge_last, merge_segments
-from .index_cache import IndexCache
+from .index_cache import IndexCache, is_scattered
 from .index_file import parse_index
 from .layout import FileKind, file_name
 from .repository import Repository
@@ -39,7 +39,7 @@ def load_index(
             segments.append(fresh)
             while merge_last(segments):
                 pass
-    if cache is not None and (new or known - present):
+    if cache is not None and (new or known - present or is_scattered(segments)):
         segments = cache.save(segments)
     if len(new) > _GROUP:
         _return_freed_memory()

@@ -125,7 +125,7 @@ class Opening:
         lock.place()
         self._lock = lock
         clear_locks(repository)
-        index = load_index(repository, cache_directory=self._plan.settings.state_directory)
+        index = load_index(repository, cache_directory=self._plan.settings.index_directory)
         reader = BlobReader(repository, index)
         parent, problem = self._find_parent(repository, reader)
         fits = parent is not None and self._state_fits(index, parent)

@@ -12,7 +12,7 @@ import orjson
 from ...errors import RepositoryDamaged
 from ...ids import FileId
 from ...repository.index import Index
-from ...repository.index_file import FULL_BLOBS, write_index_file
+from ...repository.index_file import FULL_BLOBS, OnStored, write_index_file
 from ...repository.layout import FileKind, damaged, file_name
 from ...repository.repository import Repository
 
@@ -22,11 +22,17 @@ _ENOUGH_SMALL: Final = 16
 
 
 def rewrite_index(
-    repository: Repository, index: Index, doomed: AbstractSet[FileId], *, on_written: Callable[[], None]
+    repository: Repository,
+    index: Index,
+    doomed: AbstractSet[FileId],
+    *,
+    on_written: Callable[[], None],
+    on_stored: OnStored | None = None,
 ) -> tuple[int, int]:
     """Replace index files that name a doomed pack, and small ones if there are many; (removed, written) files.
 
-    ``on_written`` is called between writing and removing. Whatever interrupts this leaves every pack named.
+    ``on_stored`` is told of each new file; ``on_written`` is called between writing and removing. Whatever interrupts
+    this leaves every pack named.
     """
     old = _affected(index, doomed)
     if not old:
@@ -35,12 +41,12 @@ def rewrite_index(
     waiting: list[str] | None = None
     for entries in _merged_entries(repository, old, doomed):
         if waiting is not None:
-            write_index_file(repository, waiting)
+            write_index_file(repository, waiting, on_stored=on_stored)
             written += 1
         waiting = entries
     # Only the last new file says what it supersedes: then all others are there.
     if waiting is not None:
-        write_index_file(repository, waiting, supersedes=old)
+        write_index_file(repository, waiting, supersedes=old, on_stored=on_stored)
         written += 1
     on_written()
     for file_id in old:

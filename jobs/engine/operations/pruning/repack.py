@@ -10,7 +10,7 @@ from ...events import Control
 from ...ids import FileId
 from ...repository.blob import open_blob, seal_blob
 from ...repository.index import Flags
-from ...repository.index_file import IndexWriter
+from ...repository.index_file import IndexWriter, OnStored
 from ...repository.layout import BlobKind, FileKind, file_name
 from ...repository.pack import PackedBlob
 from ...repository.pack_writer import PackWriter, WrittenPack
@@ -31,13 +31,15 @@ def repack(
     pack_bytes: int,
     control: Control,
     on_moved: Callable[[int], None],
+    on_stored: OnStored,
 ) -> int:
     """Move the flagged blobs of the packs ``numbers``; returns the bytes of the new packs, which are in the index then.
 
-    Raises RepositoryDamaged if a blob does not verify; nothing was removed by then. ``on_moved`` is told sealed bytes.
+    Raises RepositoryDamaged if a blob does not verify; nothing was removed by then. ``on_moved`` is told sealed bytes,
+    ``on_stored`` of each index file.
     """
     written: deque[WrittenPack] = deque()
-    index_writer = IndexWriter(repository)
+    index_writer = IndexWriter(repository, on_stored=on_stored)
     total = 0
     writer = PackWriter(repository, on_written=written.append, pack_bytes=pack_bytes)
     try:
