@@ -1,6 +1,6 @@
-"""The scheduler process: sweeps every second so that no job is lost. Several may run; one of them sweeps.
+"""The scheduler process: every second it sweeps, so that no job is lost, and launches what schedules want.
 
-Schedules of snapshots and copies have their place here, by compare-and-swap on their rows.
+Several may run; one of them does the work, and should two believe it is them, the rows keep each slot from running twice.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from django.db import Error as DatabaseError
 from django.db import connections
 
 from jobs import lease, queues
+from jobs.services.schedules import tick
 from jobs.services.sweep import orders_not_obeyed, sweep
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class Scheduler:
             try:
                 if lease.take_sweep():
                     sweep()
+                    tick()
                     for job in orders_not_obeyed(seconds=NOT_OBEYED_SECONDS):
                         queues.stop_hard(job)
             except DatabaseError as error:

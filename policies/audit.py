@@ -28,6 +28,9 @@ _NOT_SHOWN: Final = frozenset(
         "password",
         "last_login",
         "date_joined",
+        "active_since",
+        "last_slot_at",
+        "next_slot_at",
     }
 )
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
+
+from jobs.rules.recurrence import InvalidRecurrence, Recurrence, zone_of
 
 from .copy import Copy
 from .fields import Timestamped, name_field
 from .file_server import FileServer
 from .media import Media
+from .policy_choices import BACKUP_KINDS, CopyKind
 from .storage_policy import StoragePolicy
 from .subclient import Subclient
 
@@ -34,6 +38,7 @@ class MissedRun(models.TextChoices):
 
 
 _OF_SOURCES = ["snapshot", "backup_copy", "secondary_copy"]
+_SECONDARY_KINDS = (CopyKind.SECONDARY_SNAP, CopyKind.SECONDARY_BACKUP)
 _NO_SOURCE = Q(policy__isnull=True, file_server__isnull=True, subclient__isnull=True)
 _ONE_SOURCE = (
     Q(policy__isnull=False, file_server__isnull=True, subclient__isnull=True)
@@ -88,6 +93,58 @@ class Schedule(Timestamped):
     def __str__(self) -> str:
         return self.name
 
+    def clean(self) -> None:
+        """What the recurrence and the scope must be, with a sentence per field. Raises ValidationError."""
+        problems = _recurrence_problems(self.cron, self.time_zone)
+        if self.is_of_sources:
+            if sum(value is not None for value in (self.policy_id, self.file_server_id, self.subclient_id)) != 1:
+                problems["policy"] = "Choose one: a storage policy, a file server or a subclient."
+            if self.media_id is not None:
+                problems["media"] = f"{self.get_operation_display()} is not of a medium."
+        elif self.policy_id or self.file_server_id or self.subclient_id:
+            problems["policy"] = f"{self.get_operation_display()} is of everything, or of one medium."
+        problems |= self._copy_problems()
+        if self.operation == ScheduledOperation.AGING and self.media_id is not None:
+            problems["media"] = "Aging is of everything: it deletes nothing from media by itself."
+        if problems:
+            raise ValidationError(problems)
+
+    @property
+    def is_of_sources(self) -> bool:
+        """It is of a policy, a file server or a subclient, not of media."""
+        return self.operation in _OF_SOURCES
+
+    @property
+    def scope(self) -> StoragePolicy | FileServer | Subclient | Media | None:
+        """What it is of; None = everything."""
+        return self.policy or self.file_server or self.subclient or self.media
+
+    @property
+    def recurrence(self) -> Recurrence:
+        """Raises InvalidRecurrence when somebody wrote nonsense past the forms."""
+        return Recurrence(cron=self.cron, zone=self.time_zone)
+
+    def _copy_problems(self) -> dict[str, str]:
+        if self.copy is None:
+            return {}
+        if self.operation == ScheduledOperation.BACKUP_COPY:
+            fits = self.copy.kind in BACKUP_KINDS
+        else:
+            fits = self.operation == ScheduledOperation.SECONDARY_COPY and self.copy.kind in _SECONDARY_KINDS
+        if not fits:
+            return {"copy": f"{self.copy} is no copy that “{self.get_operation_display()}” makes."}
+        if self.policy_id is not None and self.copy.policy_id != self.policy_id:
+            return {"copy": f"{self.copy} is a copy of another policy."}
+        return {}
+
+
+def _recurrence_problems(cron: str, time_zone: str) -> dict[str, str]:
+    try:
+        Recurrence(cron=cron, zone=time_zone)
+    except InvalidRecurrence as error:
+        return {"time_zone" if error.field == "zone" else "cron": error.sentence}
+    return {}
+
 
 class BlackoutWindow(Timestamped):
     """On these local days, from ``starts_at`` to ``ends_at`` (the next day if not later), nothing of it starts.
@@ -108,6 +165,20 @@ class BlackoutWindow(Timestamped):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Raises ValidationError."""
+        problems: dict[str, str] = {}
+        if not isinstance(self.days, list) or not self.days or not set(self.days) <= set(range(7)):
+            problems["days"] = "Choose at least one day."
+        if not isinstance(self.operations, list) or not set(self.operations) <= set(ScheduledOperation.values):
+            problems["operations"] = f"Choose among {', '.join(ScheduledOperation.values)}; none = all."
+        try:
+            zone_of(self.time_zone)
+        except InvalidRecurrence as error:
+            problems["time_zone"] = error.sentence
+        if problems:
+            raise ValidationError(problems)
 
 
 class RestartPolicy(Timestamped):

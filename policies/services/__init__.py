@@ -15,6 +15,15 @@ from .media import (
     update_media,
 )
 from .nodes import delete_node, set_node_draining, set_node_enabled, update_node
+from .schedules import (
+    create_blackout_window,
+    create_schedule,
+    delete_blackout_window,
+    delete_schedule,
+    plan_next,
+    update_blackout_window,
+    update_schedule,
+)
 from .sources import (
     create_file_server,
     create_subclient,
@@ -29,22 +38,27 @@ from .test_reports import store_test_report
 from .users import create_user, set_user_active, set_user_role, update_user
 
 __all__ = [
+    "create_blackout_window",
     "create_copy",
     "create_file_server",
     "create_media",
     "create_policy",
+    "create_schedule",
     "create_subclient",
     "create_user",
+    "delete_blackout_window",
     "delete_copy",
     "delete_file_server",
     "delete_media",
     "delete_node",
     "delete_policy",
+    "delete_schedule",
     "delete_subclient",
     "ensure_repository",
     "extended_values",
     "move_copy",
     "place_copy",
+    "plan_next",
     "record_copied_bytes",
     "run_file_server_test",
     "run_media_test",
@@ -54,11 +68,13 @@ __all__ = [
     "set_user_active",
     "set_user_role",
     "store_test_report",
+    "update_blackout_window",
     "update_copy",
     "update_file_server",
     "update_media",
     "update_node",
     "update_policy",
+    "update_schedule",
     "update_subclient",
     "update_user",
 ]
