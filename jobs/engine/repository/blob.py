@@ -28,11 +28,34 @@ def seal_blob(
     packed: Buffer = compress(plain, level)
     if not raw_length or (kind is BlobKind.DATA and len(packed) >= raw_length):
         packed, raw_length = plain, 0
+    return *_sealed(packed, sealer), raw_length
+
+
+def reseal_blob(
+    kind: BlobKind, sealed: Buffer, opener: Sealer, sealer: Sealer, *, blob: BlobId, raw_length: int, name: str
+) -> tuple[tuple[bytes, ...], int, int]:
+    """A sealed blob of the file ``name``, verified by its id and sealed with another key; returns as `seal_blob`.
+
+    What is compressed stays as it is: compressing anew would take most of the time of a copy between repositories.
+    Raises RepositoryDamaged naming that file.
+    """
+    try:
+        packed = opener.open(sealed)
+        plain = decompress(packed, at_most=raw_length) if raw_length else packed
+    except (BrokenSealError, BadCompressionError) as error:
+        raise damaged(name, f"blob {blob.hex()[:12]}…: {error}") from error
+    if sha256(plain).digest() != blob:
+        raise damaged(name, f"blob {blob.hex()[:12]}… is not what its id says")
+    if kind is BlobKind.TREE and not raw_length:
+        return seal_blob(kind, plain, sealer)
+    return *_sealed(packed, sealer), raw_length
+
+
+def _sealed(packed: Buffer, sealer: Sealer) -> tuple[tuple[bytes, ...], int]:
+    """(pieces, sealed length); a small blob in one piece."""
     pieces: tuple[bytes, ...] = sealer.pieces(packed)
     length = len(packed) + SEAL_BYTES
-    if length < COALESCED_BLOB_BYTES:
-        pieces = (b"".join(pieces),)
-    return pieces, length, raw_length
+    return ((b"".join(pieces),) if length < COALESCED_BLOB_BYTES else pieces), length
 
 
 def open_blob(sealed: Buffer, sealer: Sealer, *, blob: BlobId, raw_length: int, name: str) -> bytes:
