@@ -49,7 +49,9 @@ class Recurrence:
 
     def __post_init__(self) -> None:
         zone_of(self.zone)
-        parse(self.cron)
+        if next(parse(self.cron), None) is None:
+            sentence = f"“{self.cron}” never comes: no day is all of these. Change the day, month or day of week."
+            raise InvalidRecurrence("cron", sentence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
