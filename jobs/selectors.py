@@ -9,11 +9,11 @@ from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from jobs.holds import holds_of
-from jobs.models import BackupCopy, Job, JobState, Operation, Snapshot, SnapshotState
+from jobs.models import BackupCopy, Job, JobState, Level, Operation, Snapshot, SnapshotState
 from jobs.rules import placement, states
-from policies.models import AccessNode, Copy, CopyKind, Subclient
+from policies.models import AccessNode, Copy, CopyKind, Media, Subclient
 
-_WITHOUT_SLOT = (Operation.TEST, Operation.DEMO)
+_WITHOUT_SLOT = (Operation.TEST, Operation.DEMO, Operation.AGING)
 _ON_A_NODE = (JobState.QUEUED, JobState.RUNNING)
 
 
@@ -75,6 +75,12 @@ def placement_lists(*, subclient: Subclient | None, copy: Copy | None) -> placem
     )
 
 
+def agents_of_media(media: Media) -> placement.Lists:
+    """Who may prune and verify a medium: the MediaAgents of the copies on it, as they reach it."""
+    agents = AccessNode.objects.filter(agent_of_copies__media=media, agent_of_copies__is_active=True).distinct()
+    return placement.Lists(backup_agents=_names(agents))
+
+
 def active_backup_copy_job(subclient: Subclient, copy: Copy) -> Job | None:
     """The one backup copy job of this subclient and copy that is not over (RULES B11)."""
     return active_jobs().filter(operation=Operation.BACKUP_COPY, subclient=subclient, copy=copy).order_by("pk").first()
@@ -95,11 +101,18 @@ def waiting_backup_copies(subclient: Subclient, copy: Copy) -> QuerySet[BackupCo
     return rows.select_related("snapshot").order_by("snapshot__taken_at", "snapshot_id")
 
 
-def last_copied(subclient: Subclient, copy: Copy, *, before: Snapshot | None = None) -> BackupCopy | None:
-    """The newest backup copy on the copy's present medium: what the next incremental compares with (RULES B5, B8)."""
+def last_copied(
+    subclient: Subclient, copy: Copy, *, before: Snapshot | None = None, is_full: bool = False
+) -> BackupCopy | None:
+    """The newest backup copy on the copy's present medium: what the next incremental compares with (RULES B5, B8).
+
+    ``is_full``: the newest full, what a differential compares with (S3).
+    """
     rows = BackupCopy.objects.filter(
         snapshot__subclient=subclient, copy=copy, media=copy.media, state__in=states.ON_MEDIA
     )
+    if is_full:
+        rows = rows.filter(ran_level=Level.FULL)
     if before is not None:
         rows = rows.filter(snapshot__taken_at__lt=before.taken_at).exclude(snapshot=before)
     return rows.order_by("-snapshot__taken_at", "-snapshot_id").first()

@@ -63,7 +63,7 @@ class BackupItem:
     """One backup copy on media. ``is_complete`` False: it did not succeed as a whole, so as a full it opens no cycle.
 
     ``is_pinned`` without ``pinned_until`` = until somebody unpins it. ``is_locked_until``: the medium's own lock.
-    ``is_in_use``: a running job reads it.
+    ``is_in_use``: a running job reads it. ``holds``: what else holds it now, as a copy that it still has to feed (R5).
     """
 
     id: int
@@ -74,6 +74,7 @@ class BackupItem:
     pinned_until: datetime | None = None
     is_locked_until: datetime | None = None
     is_in_use: bool = False
+    holds: tuple[Hold, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +190,9 @@ def _basic_claims(cycles: Sequence[Sequence[BackupItem]], position: int, rule: B
 
 
 def _own_claims(item: BackupItem) -> list[Claim]:
-    claims = [Claim(hold=Hold.RUNNING)] if item.is_in_use else []
+    claims = [Claim(hold=hold) for hold in item.holds]
+    if item.is_in_use:
+        claims.append(Claim(hold=Hold.RUNNING))
     if item.is_pinned or item.pinned_until is not None:
         claims.append(Claim(hold=Hold.PINNED, until=item.pinned_until))
     if item.is_locked_until is not None:

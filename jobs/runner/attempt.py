@@ -17,7 +17,7 @@ from jobs.engine import errors
 from jobs.engine.clock import SystemClock
 from jobs.models import Job, Operation
 from jobs.progress import Recorder
-from jobs.runner import backup_copy, demo, probe, restore, snapshot, snapshot_deletion
+from jobs.runner import backup_copy, demo, probe, prune, restore, snapshot, snapshot_deletion, verify
 from jobs.runner.guard import Guard
 from jobs.runner.orders import MustStop, Orders
 from jobs.runner.task import Task
@@ -31,6 +31,8 @@ _RUNNERS: Final[Mapping[str, Callable[[Task], Outcome]]] = {
     Operation.BACKUP_COPY: backup_copy.run,
     Operation.RESTORE: restore.run,
     Operation.DELETE_SNAPSHOT: snapshot_deletion.run,
+    Operation.PRUNE: prune.run,
+    Operation.VERIFY: verify.run,
     Operation.TEST: probe.run,
     Operation.DEMO: demo.run,
 }
@@ -64,6 +66,7 @@ class Attempt:
             "copy__media",
             "backup_copy__snapshot",
             "backup_copy__media",
+            "media",
             "started_by",
         ).get(pk=self.job_id)
         task = Task(job=job, recorder=self.recorder, orders=self.orders, clock=SystemClock())

@@ -12,6 +12,7 @@ from .launch import (
 )
 from .launch_many import Launched, launch_backup_copies, launch_snapshots
 from .resubmit import resubmit_job
+from .upkeep import launch_aging, launch_prune, launch_verify
 
 __all__ = [
     "CannotControl",
@@ -21,14 +22,17 @@ __all__ = [
     "NothingNew",
     "acknowledge_job",
     "kill_job",
+    "launch_aging",
     "launch_backup_copies",
     "launch_backup_copy",
     "launch_demo",
+    "launch_prune",
     "launch_restore",
     "launch_snapshot",
     "launch_snapshot_deletion",
     "launch_snapshots",
     "launch_test",
+    "launch_verify",
     "resubmit_job",
     "resume_job",
     "suspend_job",

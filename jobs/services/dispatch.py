@@ -8,7 +8,8 @@ from django.utils import timezone
 from jobs import lease, queues
 from jobs.models import Job, JobState, Operation, Want
 from jobs.rules import placement, states
-from jobs.selectors import node_figures, placement_lists, sessions_of_file_server
+from jobs.selectors import agents_of_media, node_figures, placement_lists, sessions_of_file_server
+from jobs.services.medium_turns import waits_for_medium
 from policies.models import AccessNode
 
 
@@ -35,8 +36,8 @@ def dispatch(job_id: int) -> Job:
 
 def _place(job: Job) -> None:
     job.node, job.queued_at, job.enqueued_at = None, None, None
-    if full := _sessions_full(job):
-        job.state, job.state_reason = JobState.WAITING, full
+    if wait := _sessions_full(job) or waits_for_medium(job):
+        job.state, job.state_reason = JobState.WAITING, wait
         return
     known = node_figures()
     if job.operation in queues.LIGHT:
@@ -63,6 +64,8 @@ def _lists(job: Job) -> placement.Lists:
         return placement.Lists()
     if job.operation == Operation.RESTORE:
         return placement_lists(subclient=None, copy=job.copy)
+    if job.operation in (Operation.PRUNE, Operation.VERIFY) and job.media is not None:
+        return agents_of_media(job.media)
     return placement_lists(subclient=job.subclient, copy=job.copy)
 
 

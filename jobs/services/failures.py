@@ -5,7 +5,9 @@
     Permanent
     ├── ConfigurationDeleted   what the job works on was deleted meanwhile
     ├── ProcessLost            its process was lost too often
+    ├── CommandFailed          a command of the subclient did not run, ended badly, or took too long
     ├── TestFailed             a step of a Test did not pass
+    ├── VerificationFailed     something on a medium is damaged or missing
     ├── SampleDataFailed       a job of the sample data did not end as planned
     └── Unexpected             an error nobody foresaw; the node's log has the details
 """
@@ -25,10 +27,20 @@ class ProcessLost(Permanent):
     default_hint = "Look at the node's log and memory, then resubmit the job."
 
 
+class CommandFailed(Permanent):
+    code = "command-failed"
+    default_hint = "Try the command on the access node as the account that runs it, then correct it on the subclient."
+
+
 class TestFailed(Permanent):
     __test__ = False
 
     code = "test-failed"
+
+
+class VerificationFailed(Permanent):
+    code = "verification-failed"
+    default_hint = "The result names what is damaged and which paths it touches; copy those snapshots again."
 
 
 class SampleDataFailed(Permanent):

@@ -18,6 +18,7 @@ from jobs.services.launch import (
     launch_snapshot_deletion,
     launch_test,
 )
+from jobs.services.upkeep import DEFAULT_PERCENT, launch_aging, launch_prune, launch_verify
 from policies.models import AccessNode, FileServer, Media
 
 
@@ -35,6 +36,12 @@ def resubmit_job(job: Job, *, user: Actor = None, initiator: str = Initiator.PER
             again = _restore_again(job, job.backup_copy, who)
         case Operation.DELETE_SNAPSHOT if job.snapshot:
             again = launch_snapshot_deletion(job.snapshot, **who)
+        case Operation.AGING:
+            again = launch_aging(**who)
+        case Operation.PRUNE if job.media:
+            again = launch_prune(media=job.media, **who)
+        case Operation.VERIFY if job.media:
+            again = launch_verify(media=job.media, percent=job.parameters.get("percent", DEFAULT_PERCENT), **who)
         case Operation.TEST:
             again = _test_again(job, who)
         case Operation.DEMO:

@@ -53,8 +53,9 @@ def reap_lost() -> int:
 
 def _clear_locks_of(job: Job) -> None:
     """The dead process may have left a lock on its medium; only its own host can tell that it is dead."""
-    if job.backup_copy is not None and job.node is not None and job.node.is_online:
-        node, media_id = job.node, job.backup_copy.media_id
+    used = job.backup_copy.media_id if job.backup_copy is not None else job.media_id
+    if used is not None and job.node is not None and job.node.is_online:
+        node, media_id = job.node, used
         transaction.on_commit(lambda: queues.enqueue_lock_clearing(node, media_id))
 
 

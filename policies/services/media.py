@@ -122,6 +122,16 @@ def record_copied_bytes(media: Media, *, stored_bytes: int, usage: Usage | None 
     )
 
 
+def record_pruned_bytes(media: Media, *, stored_bytes: int, usage: Usage | None = None) -> None:
+    """What the repository holds after a prune. ``usage`` None = the medium was not asked, or could not tell."""
+    Media.objects.filter(pk=media.pk).update(
+        stored_bytes=max(0, stored_bytes),
+        total_bytes=usage.total_bytes if usage else F("total_bytes"),
+        free_bytes=usage.free_bytes if usage else F("free_bytes"),
+        measured_at=timezone.now(),
+    )
+
+
 def run_media_test(media: Media) -> TestReport:
     """**Test**: probe the storage, then see whether the repository opens. Writes no row; never raises EngineError."""
     try:

@@ -1,0 +1,62 @@
+"""Who has to wait for whom on a medium: a prune needs a repository for itself, everything else shares it.
+
+The repository's own lock would refuse, too; here a job that would be refused waits for its turn instead, and says for
+what. Decided while places are given, one job at a time, so that a prune and a copy never get a place together.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from django.db.models import Q
+from django.utils import timezone
+
+from jobs.models import Job, JobState, Operation
+
+PATIENCE: Final = timedelta(hours=1)
+"""A prune that has waited so long for its turn goes before copies that have no place yet."""
+
+_ON_A_NODE: Final = (JobState.QUEUED, JobState.RUNNING)
+
+
+def waits_for_medium(job: Job) -> str:
+    """What the job has to wait for, as a sentence; empty = it may go."""
+    media = _media_of(job)
+    if not media:
+        return ""
+    others = Job.objects.exclude(pk=job.pk)
+    if job.operation == Operation.PRUNE:
+        busy = others.filter(_uses(media), state__in=_ON_A_NODE).order_by("pk").first()
+        if busy is None:
+            return ""
+        what = busy.get_operation_display().lower()
+        return f"{job.media_label} is in use by job {busy.pk} ({what}); pruning needs it for itself."
+    prunes = others.filter(operation=Operation.PRUNE, media__in=media)
+    if running := prunes.filter(state__in=_ON_A_NODE).first():
+        return f"{running.media_label} is being pruned by job {running.pk}."
+    since = timezone.now() - PATIENCE
+    if first := prunes.filter(state=JobState.WAITING, want=Job.Want.RUN, created_at__lt=since).first():
+        return f"{first.media_label} is to be pruned by job {first.pk}, which has waited long enough."
+    return ""
+
+
+def _media_of(job: Job) -> set[int]:
+    """The media whose repositories the job uses: also the one that another backup copy is read from."""
+    if job.operation in (Operation.PRUNE, Operation.VERIFY):
+        return {job.media_id} if job.media_id else set()
+    if job.operation == Operation.RESTORE:
+        return {job.backup_copy.media_id} if job.backup_copy else set()
+    if job.operation == Operation.BACKUP_COPY and job.copy is not None:
+        source = job.copy.source
+        return {pk for pk in (job.copy.media_id, source.media_id if source else None) if pk}
+    return set()
+
+
+def _uses(media: set[int]) -> Q:
+    copies = Q(copy__media__in=media) | Q(copy__source__media__in=media)
+    return (
+        Q(operation=Operation.VERIFY, media__in=media)
+        | (Q(operation=Operation.BACKUP_COPY) & copies)
+        | Q(operation=Operation.RESTORE, backup_copy__media__in=media)
+    )
