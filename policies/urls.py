@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from policies.views import activity, media, nodes, sources, storage_policies, users, wizard
+from policies.views import activity, copies, media, nodes, sources, storage_policies, users, wizard
 
 app_name = "policies"
 
@@ -31,10 +31,10 @@ urlpatterns = [
     path("policies/<int:pk>/", storage_policies.policy_detail, name="policy_detail"),
     path("policies/<int:pk>/edit/", storage_policies.policy_edit, name="policy_edit"),
     path("policies/<int:pk>/delete/", storage_policies.policy_delete, name="policy_delete"),
-    path("policies/<int:pk>/copies/add/", storage_policies.copy_create, name="copy_create"),
-    path("copies/<int:pk>/edit/", storage_policies.copy_edit, name="copy_edit"),
-    path("copies/<int:pk>/delete/", storage_policies.copy_delete, name="copy_delete"),
-    path("copies/<int:pk>/move/", storage_policies.copy_move, name="copy_move"),
+    path("policies/<int:pk>/copies/add/", copies.copy_create, name="copy_create"),
+    path("copies/<int:pk>/edit/", copies.copy_edit, name="copy_edit"),
+    path("copies/<int:pk>/delete/", copies.copy_delete, name="copy_delete"),
+    path("copies/<int:pk>/move/", copies.copy_move, name="copy_move"),
     path("nodes/", nodes.node_list, name="node_list"),
     path("nodes/<int:pk>/", nodes.node_detail, name="node_detail"),
     path("nodes/<int:pk>/edit/", nodes.node_edit, name="node_edit"),

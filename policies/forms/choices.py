@@ -6,13 +6,23 @@ from typing import TYPE_CHECKING
 
 from django import forms
 
-from policies.models import AccessNode, FileServer, Media, StoragePolicy
+from policies.models import AccessNode, Copy, FileServer, Media, StoragePolicy
 
 if TYPE_CHECKING:
+    AnyCopyField = forms.ModelChoiceField[Copy]
     NodesField = forms.ModelMultipleChoiceField[AccessNode]
     PolicyField = forms.ModelChoiceField[StoragePolicy]
     MediaField = forms.ModelChoiceField[Media]
     FileServerField = forms.ModelChoiceField[FileServer]
+else:
+    AnyCopyField = forms.ModelChoiceField
+
+
+class CopyField(AnyCopyField):
+    """A choice among the copies of one policy, by name and kind."""
+
+    def label_from_instance(self, obj: Copy) -> str:
+        return f"{obj.name} ({obj.get_kind_display().lower()})"
 
 
 def nodes_field(*, label: str, help_text: str) -> NodesField:

@@ -24,11 +24,17 @@ SWITCH = "switch"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """Some fields of a form under a heading."""
+    """Some fields of a form under a heading.
+
+    ``when`` names the choice that they belong to; a style sheet hides them with any other, the server ignores them.
+    ``is_row``: side by side where there is room.
+    """
 
     title: str
     fields: Sequence[forms.BoundField]
     text: str = ""
+    when: str = ""
+    is_row: bool = False
 
 
 class ServiceForm(forms.Form):

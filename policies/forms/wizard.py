@@ -10,10 +10,11 @@ from django.db import transaction
 from policies import audit
 from policies.content_paths import cleaned_paths
 from policies.forms.media import MediaForm
+from policies.forms.retention import DEFAULT_CYCLES, DEFAULT_DAYS, DEFAULT_SNAP_DAYS
 from policies.forms.service_form import Section, ServiceForm
 from policies.forms.sources import FileServerForm, SubclientForm
-from policies.models import FileServer, Media, StoragePolicy, Subclient
-from policies.services import create_copy, create_policy, create_subclient
+from policies.models import FileServer, Media, Retention, StoragePolicy, Subclient
+from policies.services import create_copy, create_policy, create_subclient, update_copy
 
 FIRST_COPY_NAME = "backup"
 
@@ -81,6 +82,13 @@ class PolicyStepForm(ServiceForm):
         if not StoragePolicy.objects.exists():
             del self.fields["existing"]
 
+    def sections(self) -> list[Section]:
+        text = (
+            f"A new policy keeps snapshots for {DEFAULT_SNAP_DAYS} days, and backup copies for {DEFAULT_DAYS} days and "
+            f"{DEFAULT_CYCLES} cycle: a full with everything that depends on it. Change it afterwards on the policy."
+        )
+        return [Section(title="The policy", text=text, fields=list(self))]
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         if not cleaned.get("existing") and not cleaned.get("policy_name"):
@@ -103,5 +111,14 @@ class PolicyStepForm(ServiceForm):
         policy = create_policy(
             user=user, name=self.cleaned_data["policy_name"], is_inline=self.cleaned_data["is_inline"]
         )
-        create_copy(policy, user=user, name=FIRST_COPY_NAME, media=medium)
+        update_copy(policy.copies.get(), user=user, retention=Retention.DAYS, retention_days=DEFAULT_SNAP_DAYS)
+        create_copy(
+            policy,
+            user=user,
+            name=FIRST_COPY_NAME,
+            media=medium,
+            retention=Retention.BASIC,
+            retention_days=DEFAULT_DAYS,
+            retention_cycles=DEFAULT_CYCLES,
+        )
         return policy

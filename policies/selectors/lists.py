@@ -28,8 +28,9 @@ def media() -> QuerySet[Media]:
 
 def policies() -> QuerySet[StoragePolicy]:
     """With ``subclient_count`` and their copies in order, each with its medium and agents."""
-    copies = Copy.objects.select_related("media").prefetch_related("media_agents").order_by("precedence")
-    counted = StoragePolicy.objects.annotate(subclient_count=Count("subclients"))
+    copies = Copy.objects.select_related("media", "target_server").order_by("precedence")
+    copies = copies.prefetch_related("media_agents", "extended")
+    counted = StoragePolicy.objects.annotate(subclient_count=Count("subclients")).select_related("backup_source")
     return counted.order_by("name").prefetch_related(Prefetch("copies", queryset=copies))
 
 

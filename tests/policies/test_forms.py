@@ -197,15 +197,34 @@ def test_a_subclients_server_cannot_be_changed_by_its_form(admin: Client) -> Non
     assert Subclient.objects.get().file_server.name == "fs1"
 
 
+POLICY = {
+    "name": "gold",
+    "is_active": "on",
+    "retention": "days",
+    "retention_days": "7",
+    "copy_name": "",
+    "copy_days": "30",
+    "copy_cycles": "1",
+    "selection": "all",
+    "defer_days": "0",
+    "alert_after_hours": "48",
+    "overdue_after_days": "14",
+    "overdue_action": "alert",
+    "offline_attempts": "10",
+    "offline_days": "5",
+}
+COPY = {"name": "offsite", "is_active": "on", "ages": "on", "retention": "infinite"}
+
+
 def test_a_policy_is_made_with_its_first_copy(admin: Client) -> None:
     medium = make_media()
-    add(admin, "policy_create", {"name": "gold", "media": medium.pk, "copy_name": "", "is_active": "on"})
+    add(admin, "policy_create", POLICY | {"media": medium.pk})
     assert [copy.name for copy in StoragePolicy.objects.get().copies.order_by("precedence")] == ["snapshot", "backup"]
 
 
 def test_a_policy_whose_copy_is_refused_is_not_made_either(admin: Client) -> None:
     medium = make_media()
-    shown = add(admin, "policy_create", {"name": "gold", "media": medium.pk, "copy_name": "a b"}).content.decode()
+    shown = add(admin, "policy_create", POLICY | {"media": medium.pk, "copy_name": "a b"}).content.decode()
     assert "Use letters, digits" in shown
     assert not StoragePolicy.objects.exists()
 
@@ -213,7 +232,7 @@ def test_a_policy_whose_copy_is_refused_is_not_made_either(admin: Client) -> Non
 def test_copies_are_added_moved_and_deleted(admin: Client) -> None:
     policy = make_policy(media=make_media())
     other = make_media(name="disk-b")
-    add(admin, "copy_create", {"name": "offsite", "media": other.pk, "is_active": "on"}, policy.pk)
+    add(admin, "copy_create", COPY | {"media": other.pk}, policy.pk)
     offsite = Copy.objects.get(name="offsite")
     add(admin, "copy_move", {"direction": "earlier"}, offsite.pk)
     assert list(policy.copies.order_by("precedence").values_list("name", flat=True)) == [
@@ -221,7 +240,8 @@ def test_copies_are_added_moved_and_deleted(admin: Client) -> None:
         "offsite",
         "backup",
     ]
-    add(admin, "copy_edit", {"name": "far", "media": other.pk}, offsite.pk)
+    inactive = {"name": "far", "media": other.pk, "retention": "infinite", "precedence": "2"}
+    add(admin, "copy_edit", inactive, offsite.pk)
     offsite.refresh_from_db()
     assert (offsite.name, offsite.is_active) == ("far", False)
     add(admin, "copy_delete", {}, offsite.pk)
@@ -231,7 +251,7 @@ def test_copies_are_added_moved_and_deleted(admin: Client) -> None:
 def test_the_snap_copys_form_has_no_medium(admin: Client) -> None:
     copy = make_policy().copies.get()
     assert 'name="media"' not in admin.get(reverse("policies:copy_edit", args=[copy.pk])).content.decode()
-    add(admin, "copy_edit", {"name": "snap", "is_active": "on"}, copy.pk)
+    add(admin, "copy_edit", {"name": "snap", "is_active": "on", "retention": "infinite"}, copy.pk)
     copy.refresh_from_db()
     assert copy.name == "snap"
 

@@ -64,7 +64,7 @@ SIGN_IN = 3
         ("file_server_list", 2),
         ("subclient_list", 1),
         ("media_list", 1),
-        ("policy_list", 3),
+        ("policy_list", 4),
         ("node_list", 1),
         ("user_list", 2),
         ("activity", 3),
@@ -83,7 +83,7 @@ def test_a_list_costs_the_same_number_of_queries_however_long(admin: Client, nam
 
 
 @pytest.mark.parametrize(
-    ("name", "own"), [("file_server_detail", 5), ("media_detail", 4), ("policy_detail", 6), ("node_detail", 5)]
+    ("name", "own"), [("file_server_detail", 5), ("media_detail", 4), ("policy_detail", 8), ("node_detail", 5)]
 )
 def test_a_detail_page_costs_a_fixed_number_of_queries(admin: Client, name: str, own: int) -> None:
     configure(1)
