@@ -120,10 +120,10 @@ def test_a_reader_killed_from_outside_is_noticed_and_what_was_written_is_used_ag
     killed: list[int] = []
 
     def kill_one() -> bool:
-        if not killed and stored_packs(copier) >= packs:
-            victim = readers_of(os.getpid())[-1]
-            killed.append(victim)
-            os.kill(victim, signal.SIGKILL)
+        readers = readers_of(os.getpid())
+        if not killed and readers and stored_packs(copier) >= packs:
+            killed.append(readers[-1])
+            os.kill(readers[-1], signal.SIGKILL)
         return False
 
     with pytest.raises(ReaderLost, match="signal 9"):
