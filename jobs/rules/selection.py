@@ -108,7 +108,7 @@ def _refused(item: Selectable, rule: SelectionRule) -> str:
     """Why the rule does not look at it; empty when it does."""
     if item.is_excluded:
         return "Its subclient is excluded from this copy."
-    if rule.starts_at is not None and item.taken_at < rule.starts_at:
+    if rule.starts_at is not None and item.taken_at.astimezone(UTC) < rule.starts_at.astimezone(UTC):
         return "It was taken before the start date of this copy."
     if rule.kind is not SelectionKind.ALL and item.level is not RunLevel.FULL:
         return "Only fulls are copied."

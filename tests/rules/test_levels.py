@@ -1,4 +1,4 @@
-"""RULES L1, L3, L6 and B8: numbers of levels, conversion at the limit, the chain a restore needs."""
+"""RULES S2, S3, L1, L3, L6 and B8: what jobs run as, conversion at the limit, the chain a restore needs."""
 
 from __future__ import annotations
 
@@ -35,6 +35,42 @@ def copies(levels: Sequence[RunLevel], *, limit: int | None) -> list[Decision]:
 
 def letters(decisions: Sequence[Decision]) -> str:
     return " ".join(f"{done.level[0].upper()}{'*' if done.reason[:9] == 'Converted' else ''}" for done in decisions)
+
+
+def conditions(
+    *, policy_id: int | None = 1, engine: str = "btrfs", content: frozenset[str] = frozenset({"/a", "/b"})
+) -> Conditions:
+    return Conditions(policy_id=policy_id, engine=engine, content=content)
+
+
+@pytest.mark.parametrize(
+    ("before", "word"),
+    [
+        (conditions(policy_id=2), "policy"),
+        (conditions(engine="xfs"), "engine"),
+        (conditions(content=frozenset({"/a"})), "/b"),
+    ],
+)
+def test_s2_a_change_of_policy_engine_or_content_makes_the_next_one_full(before: Conditions, word: str) -> None:
+    decision = snapshot_level(asked="incremental", previous=before, current=conditions())
+    assert decision.level is RunLevel.FULL
+    assert word in decision.reason
+
+
+def test_s2_otherwise_it_runs_as_asked_and_removed_content_changes_nothing() -> None:
+    more = conditions(content=frozenset({"/a", "/b", "/c"}))
+    for asked in RunLevel:
+        decision = snapshot_level(asked=asked, previous=more, current=conditions())
+        assert (decision.level, decision.reason) == (asked, "")
+
+
+def test_b8_a_copy_runs_as_its_snapshot_job_and_without_a_base_full() -> None:
+    assert copy_level(snapshot_level="incremental", has_base=True).level is RunLevel.INCREMENTAL
+    assert copy_level(snapshot_level="full", has_base=True).level is RunLevel.FULL
+    for has_base, damaged in [(False, False), (True, True)]:
+        decision = copy_level(snapshot_level="incremental", has_base=has_base, base_is_damaged=damaged)
+        assert decision.level is RunLevel.FULL
+        assert decision.reason
 
 
 @pytest.mark.parametrize("limit", [1, 9, 31])

@@ -60,3 +60,8 @@ def test_an_inactive_subclient_is_neither() -> None:
 def test_d1_never_protected_when_either_is_outside_the_window(age: timedelta, copied: timedelta) -> None:
     found, _ = _judge(snapshot=NOW - age, copies={"disk": NOW - copied})
     assert (found is Protection.PROTECTED) == (age <= WINDOW and copied <= WINDOW)
+
+
+def test_d1_ages_below_two_days_are_said_in_hours() -> None:
+    points = Points(is_active=True, snapshot=NOW - 3 * HOUR, copies={})
+    assert "3 hours old" in judge(points, now=NOW, window=HOUR).reason
