@@ -172,6 +172,7 @@ LATE = noon(12, 31)
         ({"pinned_until": LATE + DAY}, Hold.PINNED, LATE + DAY),
         ({"is_locked_until": LATE + DAY}, Hold.LOCKED, LATE + DAY),
         ({"is_in_use": True}, Hold.RUNNING, None),
+        ({"holds": (Hold.NOT_COPIED,)}, Hold.NOT_COPIED, None),
     ],
 )
 def test_r6_pinned_locked_and_used_ones_stay(values: dict[str, Any], hold: Hold, until: datetime | None) -> None:
