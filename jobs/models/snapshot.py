@@ -61,3 +61,8 @@ class Snapshot(models.Model):
     @property
     def is_present(self) -> bool:
         return self.state == SnapshotState.PRESENT
+
+    @property
+    def holds_nothing(self) -> bool:
+        """It is gone from the storage: only the history is left."""
+        return self.state == SnapshotState.DELETED

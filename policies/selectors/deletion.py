@@ -19,7 +19,7 @@ _NAMED: Final = 5
 
 @runtime_checkable
 class MayHoldNothing(Protocol):
-    """A row of another app that protects a copy, unless it only waits for it or what it stood for is gone."""
+    """A row of another app that stands for data, unless it only waits for it or the data is gone."""
 
     @property
     def holds_nothing(self) -> bool: ...
@@ -69,6 +69,13 @@ def rows_that_hold_nothing(copy: Copy) -> list[QuerySet[Any]]:
         if _holds_nothing(row):
             waiting[type(row)].append(row.pk)
     return [kind._base_manager.filter(pk__in=keys) for kind, keys in waiting.items()]
+
+
+def has_data(instance: Model) -> bool:
+    """Rows of other apps stand for data of it that is still there, such as snapshots."""
+    collector = NestedObjects(using=router.db_for_write(type(instance), instance=instance), origin=instance)
+    collector.collect([instance])
+    return any(isinstance(row, MayHoldNothing) and not row.holds_nothing for row in collector.protected)
 
 
 def _holds_nothing(row: object) -> bool:

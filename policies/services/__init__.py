@@ -5,6 +5,7 @@ A wrong value raises Django's ValidationError with a message per field; what som
 """
 
 from .copies import create_copy, delete_copy, extended_values, move_copy, place_copy, update_copy
+from .installation import update_settings
 from .media import (
     create_media,
     delete_media,
@@ -14,7 +15,7 @@ from .media import (
     set_repository_id,
     update_media,
 )
-from .nodes import delete_node, set_node_draining, set_node_enabled, update_node
+from .nodes import create_node, delete_node, set_node_draining, set_node_enabled, update_node
 from .schedules import (
     create_blackout_window,
     create_schedule,
@@ -42,6 +43,7 @@ __all__ = [
     "create_copy",
     "create_file_server",
     "create_media",
+    "create_node",
     "create_policy",
     "create_schedule",
     "create_subclient",
@@ -75,6 +77,7 @@ __all__ = [
     "update_node",
     "update_policy",
     "update_schedule",
+    "update_settings",
     "update_subclient",
     "update_user",
 ]

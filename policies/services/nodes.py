@@ -16,6 +16,11 @@ class NodeValues(TypedDict, total=False):
     is_enabled: bool
 
 
+def create_node(*, name: str, user: audit.Actor, how: str = audit.How.WEB, **values: Unpack[NodeValues]) -> AccessNode:
+    """A node that is known before its worker starts; it is offline until then. Raises ValidationError."""
+    return writing.create(AccessNode(), values={"name": name, **values}, user=user, how=how)
+
+
 def update_node(
     node: AccessNode, *, user: audit.Actor, how: str = audit.How.WEB, **values: Unpack[NodeValues]
 ) -> AccessNode:

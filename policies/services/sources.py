@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from typing import TypedDict, Unpack
 
@@ -15,7 +16,9 @@ from policies import audit
 from policies.content_paths import cleaned_paths
 from policies.models import AccessNode, FileServer, StoragePolicy, Subclient
 from policies.resolve import build_engine, engine_kind
+from policies.selectors.deletion import has_data
 from policies.services import writing
+from policies.services.copy_checks import engine_problem
 from policies.services.media import failed_step
 
 
@@ -40,6 +43,8 @@ class SubclientValues(TypedDict, total=False):
     policy: StoragePolicy
     access_nodes: Iterable[AccessNode]
     is_active: bool
+    pre_command: str
+    post_command: str
 
 
 def create_file_server(
@@ -63,8 +68,10 @@ def update_file_server(
     how: str = audit.How.WEB,
     **values: Unpack[FileServerValues],
 ) -> FileServer:
-    """Secrets that are not given stay."""
+    """Secrets that are not given stay. The engine can change only while no snapshot of it is known."""
     checked = _checked(file_server, values, secrets)
+    if values.get("engine", file_server.engine) != file_server.engine:
+        _refuse_other_engine(file_server, values["engine"])
     writing.update(file_server, values=checked, secrets=secrets, user=user, how=how)
     writing.drop_other_secrets(file_server, keep=_secret_names(file_server.engine))
     return file_server
@@ -77,7 +84,10 @@ def delete_file_server(file_server: FileServer, *, user: audit.Actor, how: str =
 
 def create_subclient(*, user: audit.Actor, how: str = audit.How.WEB, **values: Unpack[SubclientValues]) -> Subclient:
     """``file_server``, ``name``, ``content_paths`` and ``policy`` are needed."""
-    return writing.create(Subclient(), values=_checked_subclient(values), user=user, how=how)
+    checked = _checked_subclient(values)
+    if "file_server" in values and "policy" in values:
+        _refuse_foreign_policy(values["policy"], values["file_server"])
+    return writing.create(Subclient(), values=checked, user=user, how=how)
 
 
 def update_subclient(
@@ -86,7 +96,10 @@ def update_subclient(
     """The file server of a subclient never changes: its snapshots lie there."""
     if "file_server" in values and values["file_server"].pk != subclient.file_server_id:
         raise ValidationError({"file_server": "A subclient stays on its file server. Create a new one on the other."})
-    return writing.update(subclient, values=_checked_subclient(values), user=user, how=how)
+    checked = _checked_subclient(values)
+    if "policy" in values and values["policy"].pk != subclient.policy_id:
+        _refuse_foreign_policy(values["policy"], subclient.file_server)
+    return writing.update(subclient, values=checked, user=user, how=how)
 
 
 def delete_subclient(subclient: Subclient, *, user: audit.Actor, how: str = audit.How.WEB) -> None:
@@ -117,10 +130,52 @@ def _secret_names(engine: str) -> set[str]:
     return {spec.name for spec in field_specs(engine_kind(engine).options) if spec.secret}
 
 
+def _refuse_other_engine(server: FileServer, engine: str) -> None:
+    """Snapshots of one engine cannot be read by another."""
+    with_data = [subclient.path for subclient in server.subclients.select_related("file_server") if has_data(subclient)]
+    if with_data or has_data(server):
+        whose = f" of {', '.join(with_data[:5])}" if with_data else ""
+        raise ValidationError(
+            {
+                "engine": f"There are snapshots{whose} of the engine {server.engine}, which no other engine reads. "
+                "Delete them first, or add another file server."
+            }
+        )
+    for subclient in server.subclients.select_related("policy"):
+        if problem := engine_problem(subclient.policy, engine=engine, server_id=server.pk):
+            raise ValidationError({"engine": f"{subclient.name}: {problem}"})
+    for copy in server.replicated_copies.select_related("policy"):
+        if copy.policy.subclients.exclude(file_server__engine=engine).exists():
+            raise ValidationError({"engine": f"The copy {copy} brings snapshots of the engine {server.engine} here."})
+
+
+def _refuse_foreign_policy(policy: StoragePolicy, server: FileServer) -> None:
+    if problem := engine_problem(policy, engine=server.engine, server_id=server.pk):
+        raise ValidationError({"policy": problem})
+
+
 def _checked_subclient(values: SubclientValues) -> SubclientValues:
-    if "content_paths" not in values:
-        return values
+    problems: dict[str, list[str]] = {}
+    for name in ("pre_command", "post_command"):
+        problem = _command_problem(str(values.get(name, "")))
+        if problem:
+            problems[name] = [problem]
+    if "content_paths" in values:
+        try:
+            values = values | {"content_paths": cleaned_paths(values["content_paths"])}
+        except ValidationError as error:
+            problems["content_paths"] = error.messages
+    if problems:
+        raise ValidationError(problems)
+    return values
+
+
+def _command_problem(command: str) -> str:
+    """It is split into an argument list as a shell would, but no shell runs it (RULES S1)."""
+    if not command.isprintable():
+        return "One line, without control characters."
     try:
-        return values | {"content_paths": cleaned_paths(values["content_paths"])}
-    except ValidationError as error:
-        raise ValidationError({"content_paths": error.messages}) from error
+        shlex.split(command)
+    except ValueError:
+        return "A quotation mark is not closed."
+    return ""
