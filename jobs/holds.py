@@ -89,7 +89,12 @@ def _bases(subclients: set[int]) -> Iterator[tuple[int, Held]]:
 
 
 def _in_use(ids: list[int]) -> Iterator[tuple[int, Held]]:
-    jobs = Job.objects.filter(state__in=states.ACTIVE, snapshot__in=ids).exclude(operation=Operation.RESTORE)
+    """A snapshot job that awaits its inline copies has done its own part."""
+    jobs = Job.objects.filter(state__in=states.ACTIVE, snapshot__in=ids, awaits_children=False)
+    jobs = jobs.exclude(operation=Operation.RESTORE)
     for snapshot_id, job in jobs.order_by("pk").values_list("snapshot", "pk"):
         if snapshot_id is not None:
             yield snapshot_id, Held(hold=Hold.RUNNING, sentence=f"job {job} works on it")
+    compared = BackupCopy.objects.filter(state=CopyState.COPYING, parent__snapshot__in=ids)
+    for snapshot_id, job in compared.order_by("pk").values_list("parent__snapshot", "job"):
+        yield snapshot_id, Held(hold=Hold.RUNNING, sentence=f"job {job} compares with it")

@@ -88,6 +88,12 @@ def engine_label(file_server: FileServer) -> str:
     return kind.label if kind else file_server.engine
 
 
+def incremental_limit(file_server: FileServer) -> int | None:
+    """RULES L2: the file server's own limit, else that of its engine; None = there is none."""
+    kind = ENGINES.get(file_server.engine)
+    return file_server.max_incrementals or (kind.max_incrementals if kind else None)
+
+
 def media_label(media: Media) -> str:
     """The kind's name for people; its key if this version does not have it."""
     kind = MEDIA.get(media.kind)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 from django.db.models import F
 from django.utils import timezone
 
-from jobs.engine.errors import EngineError, SnapshotMissing
+from jobs.engine.errors import EngineError, SnapshotMissing, SourceUnavailable
 from jobs.engine.events import PhaseName
 from jobs.engine.ids import FileId
 from jobs.engine.media.base import Media as MediaDriver
@@ -17,18 +19,21 @@ from jobs.engine.operations import backup_copy
 from jobs.engine.plan import CopyPlan, CopyResult, CopySettings, SourceRoot, StoredPath
 from jobs.engine.repository.layout import FileKind, file_name
 from jobs.engine.snapshots.base import Capability, SnapshotEngine
-from jobs.models import BackupCopy, CopyState, Job
+from jobs.models import BackupCopy, CopyState, Job, Snapshot
 from jobs.rules import levels
 from jobs.runner.references import ref_from_row
 from jobs.runner.task import Task
 from jobs.selectors import last_copied
+from jobs.services.copy_states import mark_copying
 from jobs.services.failures import ConfigurationDeleted
 from jobs.services.outcomes import Done, Failed, Outcome
-from jobs.services.selection import mark_copying
 from policies.models import Copy, Media, Subclient
-from policies.resolve import build_engine, media_password, resolve_media
+from policies.resolve import build_engine, incremental_limit, media_password, resolve_media
 from policies.services.media import ensure_repository, record_copied_bytes
 from snapcopy_site.lib.home import Home
+
+FORMER_FILES: Final = "former_files"
+"""Token of a backup copy: ids of the snapshot files that a recopy replaced."""
 
 
 def run(task: Task) -> Outcome:
@@ -40,6 +45,8 @@ def run(task: Task) -> Outcome:
         return _copy(task, row, job.subclient, job.copy, job.copy.media)
     except SnapshotMissing as error:
         return Failed.by(error, snapshot_is_gone=True)
+    except SourceUnavailable as error:
+        return Failed.by(error, source_is_offline=True)
 
 
 def _copy(task: Task, row: BackupCopy, subclient: Subclient, copy: Copy, media: Media) -> Outcome:
@@ -50,10 +57,10 @@ def _copy(task: Task, row: BackupCopy, subclient: Subclient, copy: Copy, media: 
         if media.repository_id is None:
             repository = ensure_repository(media)
             task.tell("repository-created", f"The medium {media.name} has the repository {repository.id[:8]} now.")
-        base = _base(task, row, subclient, copy)
-        mark_copying(row, job_id=task.job.pk)
+        base, decision = _base(task, row, subclient, copy)
+        older = mark_copying(row, job_id=task.job.pk, base=base)
         with ExitStack() as stack:
-            roots = _open_sources(engine, row, base, stack)
+            roots = _open_sources(engine, row, older, stack)
             plan = _plan(task, row, media, roots, base)
             result = backup_copy.run(plan, driver, password, task.recorder, task.orders, task.clock)
         usage = _usage(driver)
@@ -63,19 +70,22 @@ def _copy(task: Task, row: BackupCopy, subclient: Subclient, copy: Copy, media: 
     return Done(
         exceptions=exceptions,
         result={"snapshot_file_id": result.snapshot_file_id, "tree_id": result.tree_id, "source": result.source_note},
-        record=lambda: _record(row, media, base, result, exceptions=exceptions, usage=usage),
+        record=lambda: _record(row, media, base, decision, result, exceptions=exceptions, usage=usage),
     )
 
 
 def _open_sources(
-    engine: SnapshotEngine, row: BackupCopy, base: BackupCopy | None, stack: ExitStack
+    engine: SnapshotEngine, row: BackupCopy, base: Snapshot | None, stack: ExitStack
 ) -> tuple[SourceRoot, ...]:
-    """The snapshot's roots, and beside each the older snapshot's, if the engine can tell what changed between them."""
+    """The snapshot's roots, and beside each the older snapshot's, if the engine can tell what changed between them.
+
+    ``base`` None, or gone meanwhile: the copy walks the tree and compares with the parent on the medium.
+    """
     roots = stack.enter_context(engine.open(ref_from_row(row.snapshot)))
     older: dict[str, Path] = {}
-    if base is not None and Capability.DIFF in engine.capabilities and base.snapshot.is_present:
+    if base is not None and Capability.DIFF in engine.capabilities:
         with suppress(SnapshotMissing):
-            before = stack.enter_context(engine.open(ref_from_row(base.snapshot)))
+            before = stack.enter_context(engine.open(ref_from_row(base)))
             older = {root.content_path: root.directory for root in before}
     return tuple(
         SourceRoot(
@@ -88,16 +98,37 @@ def _open_sources(
     )
 
 
-def _base(task: Task, row: BackupCopy, subclient: Subclient, copy: Copy) -> BackupCopy | None:
-    """What to compare with (RULES B5, B8), and the level it makes; both are stored with the job."""
-    base = last_copied(subclient, copy, before=row.snapshot)
-    is_gone = base is not None and not _is_on_media(base)
-    decision = levels.copy_level(
-        snapshot_level=row.snapshot.ran_level, has_base=base is not None, base_is_damaged=is_gone
+def _base(task: Task, row: BackupCopy, subclient: Subclient, copy: Copy) -> tuple[BackupCopy | None, levels.Decision]:
+    """What to compare with (RULES S3, B5, B8), and the level it makes; both are stored with the job.
+
+    An incremental compares with the last copied one of any kind, a differential with the last full that was copied.
+    """
+    latest = last_copied(subclient, copy, before=row.snapshot)
+    full = last_copied(subclient, copy, before=row.snapshot, is_full=True)
+    decide = partial(
+        levels.copy_level,
+        snapshot_level=row.snapshot.ran_level,
+        has_base=latest is not None,
+        base_number=latest.level_number if latest else None,
+        has_full=full is not None,
+        limit=incremental_limit(subclient.file_server),
     )
-    Job.objects.filter(pk=task.job.pk).update(ran_level=decision.level.value, level_reason=decision.reason)
-    BackupCopy.objects.filter(pk=row.pk).update(ran_level=decision.level.value)
-    return None if decision.level is levels.RunLevel.FULL else base
+    decision = decide()
+    base = {levels.RunLevel.FULL: None, levels.RunLevel.DIFFERENTIAL: full}.get(decision.level, latest)
+    if base is not None and not _is_on_media(base):
+        base, decision = None, decide(base_is_damaged=True)
+    Job.objects.filter(pk=task.job.pk).update(
+        ran_level=decision.level.value,
+        level_number=decision.number,
+        level_reason=decision.reason or _why_not_as_asked(row.snapshot),
+    )
+    return base, decision
+
+
+def _why_not_as_asked(snapshot: Snapshot) -> str:
+    """The reason of the snapshot job, whose level the copy runs at."""
+    is_as_asked = snapshot.job is None or snapshot.asked_level == snapshot.ran_level
+    return "" if is_as_asked or snapshot.job is None else snapshot.job.level_reason
 
 
 def _is_on_media(base: BackupCopy) -> bool:
@@ -120,7 +151,7 @@ def _plan(
         parent=FileId(base.snapshot_file_id) if base and base.snapshot_file_id else None,
         repository_id=media.repository_id,
         tags=(f"subclient={subclient.path}", f"snapshot={row.snapshot.name}", f"job={task.job.pk}"),
-        settings=CopySettings(state_directory=_state_directory(row)),
+        settings=CopySettings(state_directory=_state_directory(row), index_cache=Home.current().index_cache(media.pk)),
     )
 
 
@@ -138,16 +169,28 @@ def _usage(driver: MediaDriver) -> Usage | None:
 
 
 def _record(
-    row: BackupCopy, media: Media, base: BackupCopy | None, result: CopyResult, *, exceptions: int, usage: Usage | None
+    row: BackupCopy,
+    media: Media,
+    base: BackupCopy | None,
+    decision: levels.Decision,
+    result: CopyResult,
+    *,
+    exceptions: int,
+    usage: Usage | None,
 ) -> None:
-    """The copy is on media: its state, figures and base change with the job's own end (RULES L4)."""
+    """The copy is on media: its state, level, figures and base change with the job's own end (RULES L4)."""
     counters = result.counters
     used = result.parent_used is not None
     BackupCopy.objects.filter(pk=row.pk).update(
         state=CopyState.PARTIAL if exceptions else CopyState.COPIED,
         state_reason=f"{exceptions} files could not be read" if exceptions else "",
         failures=F("failures") * 0,
+        offline_attempts=0,
+        offline_since=None,
         parent=base if used else None,
+        ran_level=decision.level.value,
+        level_number=decision.number,
+        tokens=_with_former(row, result.snapshot_file_id),
         snapshot_file_id=result.snapshot_file_id,
         tree_id=result.tree_id,
         files=counters.files_done,
@@ -158,3 +201,12 @@ def _record(
         copied_at=timezone.now(),
     )
     record_copied_bytes(media, stored_bytes=counters.bytes_stored, usage=usage)
+
+
+def _with_former(row: BackupCopy, snapshot_file_id: str) -> dict[str, object]:
+    """A recopy leaves the snapshot file of before on the medium: remembered, so that pruning can forget it."""
+    former = row.snapshot_file_id
+    if former is None or former == snapshot_file_id:
+        return dict(row.tokens)
+    files: list[str] = row.tokens.get(FORMER_FILES, [])
+    return {**row.tokens, FORMER_FILES: [*files, former]}

@@ -9,17 +9,19 @@ from django.db import transaction
 from jobs.engine.events import Level, PhaseName
 from jobs.engine.ids import snapshot_name
 from jobs.engine.snapshots.base import SnapshotEngine, SnapshotRef
-from jobs.models import Initiator, Job, Operation, Snapshot
+from jobs.models import CatalogState, Initiator, Job, Operation, Snapshot
+from jobs.models import Level as RanLevel
 from jobs.rules import levels
+from jobs.runner.quiesce import quiesced
 from jobs.runner.references import ref_to_json
 from jobs.runner.task import Task
 from jobs.selectors import backup_copies_of_policy
-from jobs.services import CannotLaunch, launch_backup_copy
+from jobs.services import CannotLaunch, NothingNew, launch_backup_copy
 from jobs.services.failures import ConfigurationDeleted
 from jobs.services.outcomes import AwaitsChildren, Done, Outcome
-from jobs.services.selection import select_for_copying
-from policies.models import Subclient
-from policies.resolve import build_engine, install_id
+from jobs.services.selection import refresh_selection
+from policies.models import CatalogMode, Subclient
+from policies.resolve import build_engine, incremental_limit, install_id
 
 _POLICY = "policy_id"
 
@@ -31,11 +33,11 @@ def run(task: Task) -> Outcome:
         raise ConfigurationDeleted("The subclient of this job was deleted.")
     snapshot = Snapshot.objects.filter(job=task.job).first() or _take(task, subclient)
     result: dict[str, object] = {"snapshot": snapshot.name}
-    task.phase(PhaseName.FINISH)
     children = _launch_inline(task, subclient)
     if children:
         waits = f"for its backup copy: job {', '.join(str(child.pk) for child in children)}"
         return AwaitsChildren(result=result, reason=waits, exceptions=task.recorder.exceptions)
+    task.phase(PhaseName.FINISH)
     return Done(result=result, exceptions=task.recorder.exceptions)
 
 
@@ -46,10 +48,11 @@ def _take(task: Task, subclient: Subclient) -> Snapshot:
     engine.validate_content(subclient.content_paths)
     _drop_leftovers(engine, job)
     decision = _decide(job, subclient)
-    task.phase(PhaseName.SNAPSHOT)
     name = snapshot_name(install_id(), job.pk, job.attempt)
-    ref = engine.create(name, subclient.content_paths, task.orders)
-    snapshot = _record(job, subclient, ref, decision)
+    with quiesced(task, subclient):
+        task.phase(PhaseName.SNAPSHOT)
+        ref = engine.create(name, subclient.content_paths, task.orders)
+        snapshot = _record(job, subclient, ref, decision)
     task.tell("snapshot-taken", f"Snapshot {snapshot.name} of {', '.join(ref.content)} was taken.")
     for failed in ref.unread:
         task.recorder.emit(failed)
@@ -69,8 +72,9 @@ def _drop_leftovers(engine: SnapshotEngine, job: Job) -> None:
 
 
 def _decide(job: Job, subclient: Subclient) -> levels.Decision:
-    """RULES S2: asked, runs as, why."""
-    previous = subclient.snapshots.select_related("job").order_by("-taken_at", "-pk").first()
+    """RULES S2 and L3: asked, runs as, why."""
+    known = subclient.snapshots.select_related("job").order_by("-taken_at", "-pk")
+    previous = known.first()
     before = None
     if previous is not None:
         parameters = previous.job.parameters if previous.job else {}
@@ -82,16 +86,27 @@ def _decide(job: Job, subclient: Subclient) -> levels.Decision:
         engine=subclient.file_server.engine,
         content=frozenset(subclient.content_paths),
     )
-    decision = levels.snapshot_level(asked=job.asked_level, previous=before, current=now)
+    decision = levels.snapshot_level(
+        asked=job.asked_level,
+        previous=before,
+        current=now,
+        last_number=previous.level_number if previous else None,
+        limit=incremental_limit(subclient.file_server),
+        has_full=known.filter(ran_level=RanLevel.FULL).exists(),
+    )
     parameters = {**job.parameters, _POLICY: subclient.policy_id}
     Job.objects.filter(pk=job.pk).update(
-        ran_level=decision.level.value, level_reason=decision.reason, parameters=parameters
+        ran_level=decision.level.value,
+        level_number=decision.number,
+        level_reason=decision.reason,
+        parameters=parameters,
     )
     return decision
 
 
 def _record(job: Job, subclient: Subclient, ref: SnapshotRef, decision: levels.Decision) -> Snapshot:
     """The row at once, so that a death right after never loses the snapshot; selected for copying with it."""
+    is_deferred = subclient.policy.catalog == CatalogMode.DEFERRED
     with transaction.atomic():
         snapshot = Snapshot.objects.create(
             subclient=subclient,
@@ -100,13 +115,16 @@ def _record(job: Job, subclient: Subclient, ref: SnapshotRef, decision: levels.D
             engine=ref.engine,
             ref=ref_to_json(ref),
             content=list(ref.content),
+            initiator=job.initiator,
             asked_level=job.asked_level,
             ran_level=decision.level.value,
+            level_number=decision.number,
+            catalog_state=CatalogState.PENDING if is_deferred else CatalogState.SKIPPED,
             exclusive_bytes=ref.exclusive_bytes,
             taken_at=datetime.fromtimestamp(ref.taken_at_ns / 1e9, tz=UTC),
         )
-        select_for_copying(snapshot)
         Job.objects.filter(pk=job.pk).update(snapshot=snapshot)
+        refresh_selection(subclient)
     return snapshot
 
 
@@ -121,6 +139,9 @@ def _launch_inline(task: Task, subclient: Subclient) -> list[Job]:
             child = launch_backup_copy(
                 subclient, copy, user=job.started_by, initiator=Initiator.INLINE, how=job.how, parent=job
             )
+        except NothingNew as nothing:
+            task.tell("inline-copy-not-due", nothing.sentence)
+            continue
         except CannotLaunch as refusal:
             task.tell("inline-copy-refused", refusal.sentence, level=Level.WARNING)
             continue

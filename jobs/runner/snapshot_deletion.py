@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from django.db import transaction
+from django.utils import timezone
 
 from jobs.engine.errors import EngineError
 from jobs.engine.events import PhaseName
@@ -36,8 +37,12 @@ def run(task: Task) -> Outcome:
         _set(snapshot.pk, SnapshotState.PRESENT)
         raise
     task.tell("snapshot-deleted", f"Snapshot {snapshot.name} was deleted from the storage.")
-    return Done(result={"snapshot": snapshot.name}, record=partial(_set, snapshot.pk, SnapshotState.DELETED))
+    return Done(result={"snapshot": snapshot.name}, record=partial(_set_deleted, snapshot.pk))
 
 
 def _set(snapshot_id: int, state: SnapshotState) -> None:
     Snapshot.objects.filter(pk=snapshot_id).update(state=state)
+
+
+def _set_deleted(snapshot_id: int) -> None:
+    Snapshot.objects.filter(pk=snapshot_id).update(state=SnapshotState.DELETED, deleted_at=timezone.now())

@@ -8,9 +8,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from jobs.engine.events import PhaseName
 from jobs.models import (
     AttemptState,
     BackupCopy,
@@ -21,11 +22,14 @@ from jobs.models import (
     JobState,
     Operation,
     PhaseState,
+    Snapshot,
     Want,
 )
 from jobs.progress import end_phases, note
 from jobs.rules import states
 from jobs.rules.retry import MOST_LOST_ATTEMPTS, POLICIES
+from jobs.services.chain import next_of_chain
+from jobs.services.copy_states import mark_failed, mark_missing, mark_offline, mark_stopped
 from jobs.services.dispatch import dispatch
 from jobs.services.failures import ProcessLost
 from jobs.services.outcomes import (
@@ -38,7 +42,7 @@ from jobs.services.outcomes import (
     Suspended,
     ToRetry,
 )
-from jobs.services.selection import mark_failed, mark_stopped, next_to_copy
+from jobs.services.spool import apply_spool
 
 _PHASE_ENDS = {
     AttemptState.COMPLETED: PhaseState.COMPLETED,
@@ -47,8 +51,9 @@ _PHASE_ENDS = {
 }
 
 
-def end_attempt(job_id: int, *, attempt: int, outcome: Outcome) -> bool:
+def end_attempt(job_id: int, *, attempt: int, outcome: Outcome, now: datetime | None = None) -> bool:
     """End this attempt of a running job. False = the attempt no longer had the job; nothing was changed."""
+    now = now or timezone.now()
     with transaction.atomic():
         job = (
             Job.objects.select_for_update(of=("self",))
@@ -58,11 +63,10 @@ def end_attempt(job_id: int, *, attempt: int, outcome: Outcome) -> bool:
         if job is None:
             return False
         outcome = _as_wanted(job, outcome)
-        now = timezone.now()
         follow = _apply(job, outcome, now)
-        _settle_copy(job, outcome)
+        is_passed_over = _settle_copy(job, outcome, now)
         if job.state in states.FINAL:
-            follow += _end_of_job(job, outcome)
+            follow += _end_of_job(job, outcome, is_passed_over=is_passed_over, now=now)
         elif isinstance(outcome, ToRetry):
             _tell_parent(job)
         _dispatch_after_commit(follow)
@@ -76,7 +80,7 @@ def end_now(job: Job, *, state: JobState, reason: str) -> None:
     end_phases(job.pk, attempt=job.attempt, state=PhaseState.INTERRUPTED, at=now)
     job.save()
     note(job.pk, state.value, _sentence(reason))
-    _dispatch_after_commit(_end_of_job(job, Killed(reason=reason)))
+    _dispatch_after_commit(_end_of_job(job, Killed(reason=reason), now=now))
 
 
 def end_parent(parent_id: int) -> None:
@@ -102,6 +106,8 @@ def end_parent(parent_id: int) -> None:
         _close(parent, state, reason, now)
         ended = PhaseState.COMPLETED if state == JobState.COMPLETED else PhaseState.FAILED
         end_phases(parent.pk, attempt=parent.attempt, state=ended, at=now)
+        if state != JobState.KILLED:
+            _finish_phase(parent, now)
         parent.save()
         if reason:
             note(parent.pk, "inline-copy", _sentence(reason), level=EventLevel.WARNING)
@@ -212,34 +218,54 @@ def _go_on_elsewhere(job: Job, outcome: Interrupted) -> None:
 
 def _begin_waiting_phase(job: Job, now: datetime) -> None:
     order = JobPhase.objects.filter(job=job, attempt=job.attempt).count() + 1
-    JobPhase.objects.create(job=job, attempt=job.attempt, name="copy", order=order, started_at=now)
-    job.current_phase = "copy"
+    JobPhase.objects.create(job=job, attempt=job.attempt, name=PhaseName.COPY.value, order=order, started_at=now)
+    job.current_phase = PhaseName.COPY.value
 
 
-def _settle_copy(job: Job, outcome: Outcome) -> None:
-    """What became of the snapshot towards its copy (RULES B4); *done* is written by the outcome's own record."""
+def _finish_phase(job: Job, now: datetime) -> None:
+    """RULES S1: the last phase comes after the inline copy, when nothing is left to do."""
+    order = JobPhase.objects.filter(job=job, attempt=job.attempt).count() + 1
+    times = {"started_at": now, "finished_at": now, "state": PhaseState.COMPLETED}
+    JobPhase.objects.create(job=job, attempt=job.attempt, name=PhaseName.FINISH.value, order=order, **times)
+    job.current_phase = PhaseName.FINISH.value
+
+
+def _settle_copy(job: Job, outcome: Outcome, now: datetime) -> bool:
+    """What became of the snapshot towards its copy (RULES B4); *done* is written by the outcome's own record.
+
+    True = it is passed over for good (B7): the next one may go on.
+    """
     if job.operation != Operation.BACKUP_COPY or job.backup_copy_id is None:
-        return
-    row = BackupCopy.objects.get(pk=job.backup_copy_id)
+        return False
+    row = BackupCopy.objects.select_related("copy__policy").get(pk=job.backup_copy_id)
     match outcome:
+        case Failed(snapshot_is_gone=True):
+            mark_missing(row)
+            return True
+        case Failed(source_is_offline=True):
+            return mark_offline(row, now=now)
         case Failed():
-            mark_failed(row, reason=outcome.sentence, snapshot_is_gone=outcome.snapshot_is_gone)
+            mark_failed(row, reason=outcome.sentence)
         case ToRetry() | Killed() | Suspended() | Interrupted():
             mark_stopped(row, reason=outcome.reason if isinstance(outcome, Killed) else "")
         case _:
             pass
+    return False
 
 
-def _end_of_job(job: Job, outcome: Outcome) -> list[int]:
+def _end_of_job(job: Job, outcome: Outcome, *, is_passed_over: bool = False, now: datetime) -> list[int]:
     follow = []
     if job.operation == Operation.BACKUP_COPY:
         if job.backup_copy_id is not None and not isinstance(outcome, Done):
             row = BackupCopy.objects.filter(pk=job.backup_copy_id).first()
             if row is not None:
                 mark_stopped(row, reason="")
-        goes_on = isinstance(outcome, Done) or (isinstance(outcome, Failed) and outcome.snapshot_is_gone)
-        if goes_on and job.parameters.get("goes_on"):
-            follow += _next_of_chain(job)
+        is_done = isinstance(outcome, Done)
+        follow += next_of_chain(job, goes_on=is_done or is_passed_over, is_killed=isinstance(outcome, Killed), now=now)
+        if is_done and job.subclient is not None:
+            apply_spool(job.subclient, because_of=job, now=now)
+    if job.operation == Operation.DELETE_SNAPSHOT and isinstance(outcome, Failed) and job.snapshot_id is not None:
+        Snapshot.objects.filter(pk=job.snapshot_id).update(deletion_failures=F("deletion_failures") + 1)
     _tell_parent(job)
     return follow
 
@@ -248,38 +274,6 @@ def _tell_parent(job: Job) -> None:
     if job.parent_id is not None:
         parent_id = job.parent_id
         transaction.on_commit(lambda: end_parent(parent_id))
-
-
-def _next_of_chain(job: Job) -> list[int]:
-    """Oldest first, one at a time: the next snapshot that waits, as a job of its own (RULES B5)."""
-    if job.subclient is None or job.copy is None or not job.copy.is_active:
-        return []
-    row = next_to_copy(job.subclient, job.copy)
-    if row is None or row.pk == job.backup_copy_id:
-        return []
-    following = Job.objects.create(
-        operation=Operation.BACKUP_COPY,
-        state=JobState.PENDING,
-        state_reason="looking for a node",
-        subclient=job.subclient,
-        subclient_label=job.subclient_label,
-        file_server_label=job.file_server_label,
-        copy=job.copy,
-        copy_label=job.copy_label,
-        media_label=job.media_label,
-        snapshot=row.snapshot,
-        backup_copy=row,
-        parent=job.parent,
-        initiator=job.initiator,
-        how=job.how,
-        started_by=job.started_by,
-        started_by_label=job.started_by_label,
-        priority=job.priority,
-        asked_level=row.snapshot.asked_level,
-        parameters={"goes_on": True},
-    )
-    Job.objects.filter(pk=job.pk).update(result={**job.result, "next_job": following.pk})
-    return [following.pk]
 
 
 def _dispatch_after_commit(job_ids: list[int]) -> None:

@@ -7,10 +7,12 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from jobs.engine.plan import Overwrite
 from jobs.models import (
     BackupCopy,
+    CopyState,
     How,
     Initiator,
     Job,
@@ -20,18 +22,19 @@ from jobs.models import (
     ScheduleRun,
     Snapshot,
 )
-from jobs.progress import note
 from jobs.selectors import active_backup_copy_job, active_jobs
+from jobs.services.chain import GOES_ON, ask_after
 from jobs.services.dispatch import dispatch
 from jobs.services.errors import CannotLaunch, NothingNew
 from jobs.services.refusals import (
     first_backup_copy,
+    hint_for_nothing,
     nothing_waits,
     refuse_held,
     refuse_inactive,
     refuse_wrong_copy,
 )
-from jobs.services.selection import next_to_copy, row_of
+from jobs.services.selection import next_to_copy, pick_row, refresh_selection, row_of, skip_overdue
 from policies.models import AccessNode, Copy, FileServer, Media, Subclient
 
 Actor = AbstractBaseUser | AnonymousUser | None
@@ -80,15 +83,17 @@ def launch_backup_copy(
     """Copy now: the oldest waiting snapshot, and after it the next until none waits; or just ``snapshot``.
 
     ``copy`` None = the policy's first backup copy. A request beside a running one attaches to it: the running job is
-    returned and goes on with what waits (RULES B11). ``recopy`` copies a snapshot that is on media already (RULES B4).
+    returned and goes on with what waits, or with the one asked for (RULES B11). ``recopy`` copies a snapshot that is on
+    media already (RULES B4).
     Raises CannotLaunch; NothingNew when no snapshot waits.
     """
     refuse_inactive(subclient)
     copy = copy or first_backup_copy(subclient)
     refuse_wrong_copy(subclient, copy)
+    asked = _row_asked_for(snapshot, copy, recopy=recopy) if snapshot else None
     if running := active_backup_copy_job(subclient, copy):
-        return _attach(running, parent)
-    row = _row_to_copy(subclient, copy, snapshot=snapshot, recopy=recopy)
+        return ask_after(running, asked, parent=parent)
+    row = asked or _row_to_copy(subclient, copy)
     try:
         with transaction.atomic():
             job = create_job(
@@ -103,14 +108,14 @@ def launch_backup_copy(
                 backup_copy=row,
                 parent=parent,
                 asked_level=row.snapshot.asked_level,
-                parameters={"goes_on": snapshot is None},
+                parameters={GOES_ON: snapshot is None},
                 schedule_run=schedule_run,
             )
     except IntegrityError:
         running = active_backup_copy_job(subclient, copy)
         if running is None:
             raise
-        return _attach(running, parent)
+        return ask_after(running, asked, parent=parent)
     return dispatch(job.pk)
 
 
@@ -247,29 +252,31 @@ def create_job(
     )
 
 
-def _attach(running: Job, parent: Job | None) -> Job:
-    """RULES B11: the running job takes what waits when it is done; an inline request then waits for it."""
-    if not running.parameters.get("goes_on") or (parent and running.parent_id is None):
-        with transaction.atomic():
-            running = Job.objects.select_for_update(of=("self",)).get(pk=running.pk)
-            running.parameters["goes_on"] = True
-            running.parent = running.parent or parent
-            running.save(update_fields=["parameters", "parent"])
-            note(running.pk, "attached", "Another request attached: the job goes on with the next snapshot that waits.")
-    return running
+def _row_to_copy(subclient: Subclient, copy: Copy) -> BackupCopy:
+    """The oldest that waits, after the rules were asked again (RULES B2, B5, B10)."""
+    refresh_selection(subclient)
+    skip_overdue(subclient, copy)
+    row = next_to_copy(subclient, copy)
+    if row is None:
+        raise NothingNew(nothing_waits(subclient, copy), hint=hint_for_nothing(subclient, copy))
+    return row
 
 
-def _row_to_copy(subclient: Subclient, copy: Copy, *, snapshot: Snapshot | None, recopy: bool) -> BackupCopy:
-    if snapshot is None:
-        row = next_to_copy(subclient, copy)
-        if row is None:
-            raise NothingNew(nothing_waits(subclient, copy), hint="Take a snapshot first.")
-        return row
+def _row_asked_for(snapshot: Snapshot, copy: Copy, *, recopy: bool) -> BackupCopy:
+    """Asking for one snapshot by name picks it (RULES B4)."""
     if not snapshot.is_present:
         raise CannotLaunch(f"The snapshot {snapshot.name} is no longer there.")
     row = row_of(snapshot, copy)
     if row.is_on_media and not recopy:
         raise CannotLaunch(
-            f"{snapshot.name} is already copied to {copy.name}.", hint="Resubmit its job to copy it again."
+            f"{snapshot.name} is already copied to {copy.name}.", hint="Choose “Copy again” to copy it once more."
         )
+    if row.state == CopyState.PREVENTED:
+        raise CannotLaunch(
+            f"{snapshot.name} is prevented from being copied to {copy.name}.", hint="Leave it to the rules first."
+        )
+    if row.state == CopyState.AGED:
+        raise CannotLaunch(f"The retention of {snapshot.name} on {copy.name} is over: it is not copied again.")
+    if not row.is_on_media and row.state != CopyState.COPYING:
+        pick_row(row, reason="Picked by hand.", now=timezone.now())
     return row

@@ -28,16 +28,27 @@ class AwaitsChildren:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """Somebody must change something. ``snapshot_is_gone``: the source of a copy no longer exists (RULES B7)."""
+    """Somebody must change something.
+
+    RULES B7: ``snapshot_is_gone``: the source of a copy no longer exists; ``source_is_offline``: it is not there now,
+    and a later run tries again.
+    """
 
     code: str
     sentence: str
     hint: str = ""
     snapshot_is_gone: bool = False
+    source_is_offline: bool = False
 
     @classmethod
-    def by(cls, error: EngineError, *, snapshot_is_gone: bool = False) -> Failed:
-        return cls(code=error.code, sentence=error.sentence, hint=error.hint, snapshot_is_gone=snapshot_is_gone)
+    def by(cls, error: EngineError, *, snapshot_is_gone: bool = False, source_is_offline: bool = False) -> Failed:
+        return cls(
+            code=error.code,
+            sentence=error.sentence,
+            hint=error.hint,
+            snapshot_is_gone=snapshot_is_gone,
+            source_is_offline=source_is_offline,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
-from jobs.models import Snapshot, SnapshotState
+from jobs.models import BackupCopy, CopyState, Snapshot, SnapshotState
+from jobs.rules import states
 from jobs.selectors import backup_copies_of_policy, holds_on
 from jobs.services.errors import CannotLaunch
 from policies.models import Copy, Subclient
 
 
 def nothing_waits(subclient: Subclient, copy: Copy) -> str:
+    """Why no snapshot is copied now, by what becomes of those that are there."""
     if not subclient.snapshots.exists():
         return f"{subclient.path} has no snapshot yet."
+    rows = BackupCopy.objects.filter(
+        snapshot__subclient=subclient, snapshot__state=SnapshotState.PRESENT, copy=copy
+    ).exclude(state__in=states.ON_MEDIA)
+    later = rows.filter(state=CopyState.TO_BE_COPIED, due_at__isnull=False).order_by("due_at").first()
+    if later is not None:
+        return f"No snapshot of {subclient.path} is due for {copy.name} yet: the next one is deferred."
+    if rows.filter(state=CopyState.CANDIDATE).exists():
+        return f"No snapshot of {subclient.path} is due for {copy.name} yet: its candidate is decided later."
+    if rows.exists():
+        return f"No snapshot of {subclient.path} waits to be copied to {copy.name}: the rest is not selected."
     return f"Every snapshot of {subclient.path} is already copied to {copy.name}."
+
+
+def hint_for_nothing(subclient: Subclient, copy: Copy) -> str:
+    known = BackupCopy.objects.filter(snapshot__subclient=subclient, snapshot__state=SnapshotState.PRESENT, copy=copy)
+    if known.exclude(state__in=states.ON_MEDIA).exists():
+        return "Pick one on the subclient's page to copy it at once."
+    return "Take a snapshot first."
 
 
 def refuse_held(snapshot: Snapshot) -> None:

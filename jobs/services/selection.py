@@ -1,70 +1,184 @@
-"""Which snapshot is copied next, and the rows that remember it (RULES B4, B5)."""
+"""Which snapshots a backup copy takes, as rows: the rules of the policy asked again, marks heeded (RULES B2-B4, B10).
+
+What becomes of a selected one (copying, copied, failed, skipped) is in :mod:`jobs.services.copy_states`.
+"""
 
 from __future__ import annotations
 
-from jobs.models import BackupCopy, CopyState, Snapshot, SnapshotState
-from jobs.rules import states
-from jobs.rules.retry import MOST_COPY_FAILURES
+from collections.abc import Collection, Iterator
+from datetime import datetime, time, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from django.db import transaction
+from django.db.models import Min, QuerySet
+from django.utils import timezone
+
+from jobs.models import BackupCopy, CopyState, Mark, Snapshot, SnapshotState
+from jobs.rules import selection, states, waiting
+from jobs.rules.levels import RunLevel
+from jobs.rules.periods import Period, period_start
+from jobs.rules.zones import local_moment
 from jobs.selectors import backup_copies_of_policy, last_copied, waiting_backup_copies
-from policies.models import Copy, Subclient
+from policies.models import Copy, Installation, StoragePolicy, Subclient
+
+BY_RULE: Final = (CopyState.NOT_SELECTED, CopyState.CANDIDATE, CopyState.TO_BE_COPIED, CopyState.PREVENTED)
+"""In these states the rules and the marks decide; in all others a job did, or a person did by a mark."""
+
+_LEFT_BEHIND: Final = "A newer snapshot is on media already: what changed is in that copy."
 
 
-def select_for_copying(snapshot: Snapshot) -> list[BackupCopy]:
-    """Mark a new snapshot *to be copied* for every active backup copy of its policy. Idempotent."""
-    return [row_of(snapshot, copy) for copy in backup_copies_of_policy(snapshot.subclient)]
+def refresh_selection(subclient: Subclient, *, now: datetime | None = None) -> None:
+    """Ask the rules again what every present snapshot is towards every active backup copy. Idempotent.
+
+    A snapshot that the rules come to want only now stays behind if a newer one is on media: a gap is safe (B5).
+    """
+    now = now or timezone.now()
+    rule = selection_rule(subclient.policy)
+    is_excluded = subclient.policy.excluded_subclients.filter(pk=subclient.pk).exists()
+    for copy in backup_copies_of_policy(subclient):
+        with transaction.atomic():
+            _refresh(subclient, copy, rule, is_excluded=is_excluded, now=now)
+
+
+def selection_rule(policy: StoragePolicy) -> selection.SelectionRule:
+    """The policy's rule, in the installation's zone and weeks (RULES B2, B3)."""
+    here = Installation.objects.filter(pk=1).first() or Installation()
+    zone = ZoneInfo(here.time_zone)
+    starts_on = policy.selection_starts_on
+    return selection.SelectionRule(
+        kind=selection.SelectionKind(policy.selection),
+        period=Period(policy.selection_period) if policy.selection_period else None,
+        starts_at=local_moment(datetime.combine(starts_on, time()), zone) if starts_on else None,
+        defer_days=policy.defer_days,
+        zone=zone,
+        week_start=here.week_start,
+    )
 
 
 def row_of(snapshot: Snapshot, copy: Copy) -> BackupCopy:
-    """The row of a snapshot towards a backup copy, made *to be copied* if there is none yet."""
+    """The row of a snapshot towards a backup copy, made *not selected* if there is none yet."""
     if copy.media is None:
         raise ValueError(f"{copy} is no backup copy")
-    row, _created = BackupCopy.objects.get_or_create(snapshot=snapshot, copy=copy, defaults={"media": copy.media})
+    defaults = {"media": copy.media, "state": CopyState.NOT_SELECTED}
+    row, _created = BackupCopy.objects.get_or_create(snapshot=snapshot, copy=copy, defaults=defaults)
     return row
 
 
-def next_to_copy(subclient: Subclient, copy: Copy) -> BackupCopy | None:
-    """The oldest snapshot that waits for this copy (RULES B5).
+def pick_row(row: BackupCopy, *, reason: str, now: datetime) -> None:
+    """*To be copied* by a person's word, at once; what it failed at before is forgotten (RULES B4)."""
+    row.mark, row.state, row.state_reason = Mark.PICK, CopyState.TO_BE_COPIED, reason
+    row.due_at, row.selected_at = None, row.selected_at or now
+    row.failures, row.offline_attempts, row.offline_since = 0, 0, None
+    row.save()
 
-    Snapshots from before the copy existed are taken in first, unless a newer one is on media already: a gap is safe.
+
+def next_to_copy(
+    subclient: Subclient, copy: Copy, *, now: datetime | None = None, without: Collection[int] = ()
+) -> BackupCopy | None:
+    """The oldest snapshot that waits for this copy and whose deferral is over (RULES B5).
+
+    ``without``: ids of rows not to be taken.
     """
+    rows = {row.pk: row for row in waiting_backup_copies(subclient, copy) if row.pk not in without}
+    items = [
+        waiting.WaitingItem(
+            id=row.pk, taken_at=row.snapshot.taken_at, state=states.CopyState(row.state), due_at=row.due_at
+        )
+        for row in rows.values()
+    ]
+    found = waiting.next_to_copy(items, now=now or timezone.now())
+    return rows[found.id] if found else None
+
+
+def skip_overdue(subclient: Subclient, copy: Copy, *, now: datetime | None = None) -> int:
+    """RULES B10, “skip older and copy the newest”, if the policy says so. Returns how many were skipped."""
+    now = now or timezone.now()
+    policy = subclient.policy
+    after = timedelta(days=policy.overdue_after_days)
+    items = [
+        waiting.OverdueItem(
+            id=row.pk, taken_at=row.snapshot.taken_at, selected_at=row.selected_at or row.snapshot.taken_at
+        )
+        for row in waiting_backup_copies(subclient, copy)
+        if not row.mark and (row.due_at is None or row.due_at <= now)
+    ]
+    ids = waiting.overdue_skips(items, waiting.OverdueAction(policy.overdue_action), now, after)
+    reason = f"Overdue: something waited over {policy.overdue_after_days} days, so only the newest snapshot is copied."
+    rows = BackupCopy.objects.filter(pk__in=ids, state__in=states.WAITS)
+    return rows.update(state=CopyState.SKIPPED, state_reason=reason)
+
+
+def _refresh(
+    subclient: Subclient, copy: Copy, rule: selection.SelectionRule, *, is_excluded: bool, now: datetime
+) -> None:
+    rows = {row.snapshot_id: row for row in _rows(subclient, copy).select_for_update(of=("self",))}
+    snapshots = list(_concerned(subclient, rows, rule))
+    items = [
+        selection.Selectable(
+            id=one.pk,
+            taken_at=one.taken_at,
+            level=RunLevel(one.ran_level),
+            mark=selection.Mark(rows[one.pk].mark) if one.pk in rows else selection.Mark.NONE,
+            is_excluded=is_excluded,
+        )
+        for one in snapshots
+    ]
+    decided = selection.select(items, rule, now=now)
     newest = last_copied(subclient, copy)
-    unknown = subclient.snapshots.filter(state=SnapshotState.PRESENT).exclude(backup_copies__copy=copy)
-    if newest is not None:
-        unknown = unknown.filter(taken_at__gt=newest.snapshot.taken_at)
-    for snapshot in unknown:
-        row_of(snapshot, copy)
-    return waiting_backup_copies(subclient, copy).first()
+    new, changed = [], []
+    for snapshot in snapshots:
+        row = rows.get(snapshot.pk)
+        if not snapshot.is_present or (row is not None and row.state not in BY_RULE):
+            continue
+        answer = decided[snapshot.pk]
+        is_behind = newest is not None and snapshot.taken_at <= newest.snapshot.taken_at
+        if row is None:
+            row = BackupCopy(snapshot=snapshot, copy=copy, media=copy.media, state=CopyState.NOT_SELECTED)
+            new.append(row)
+        elif not _differs(row, answer):
+            continue
+        else:
+            changed.append(row)
+        _apply(row, answer, is_behind=is_behind, now=now)
+    BackupCopy.objects.bulk_create(new, ignore_conflicts=True)
+    BackupCopy.objects.bulk_update(changed, ["state", "state_reason", "due_at", "selected_at"], batch_size=500)
 
 
-def resting_state(row: BackupCopy) -> CopyState:
-    """Where a copy that was stopped goes back to (RULES J3): what is on media stays, else *to be copied*."""
-    if row.snapshot_file_id is None:
-        return CopyState.TO_BE_COPIED
-    return CopyState.PARTIAL if row.exceptions else CopyState.COPIED
+def _rows(subclient: Subclient, copy: Copy) -> QuerySet[BackupCopy]:
+    return BackupCopy.objects.filter(
+        snapshot__subclient=subclient, copy=copy, snapshot__state=SnapshotState.PRESENT
+    ).order_by("pk")
 
 
-def mark_copying(row: BackupCopy, *, job_id: int) -> None:
-    """The copy runs now. A recopy keeps what is on media until it succeeds."""
-    BackupCopy.objects.filter(pk=row.pk).update(state=CopyState.COPYING, state_reason="", job_id=job_id)
-
-
-def mark_stopped(row: BackupCopy, *, reason: str) -> None:
-    """Killed, suspended or interrupted: it still is to be copied."""
-    BackupCopy.objects.filter(pk=row.pk, state=CopyState.COPYING).update(state=resting_state(row), state_reason=reason)
-
-
-def mark_failed(row: BackupCopy, *, reason: str, snapshot_is_gone: bool) -> None:
-    """Count the failure; a snapshot that is gone or failed too often is skipped: newer ones go on (RULES B7)."""
-    if row.snapshot_file_id is not None:
-        BackupCopy.objects.filter(pk=row.pk).update(state=resting_state(row), state_reason=reason)
+def _concerned(subclient: Subclient, rows: dict[int, BackupCopy], rule: selection.SelectionRule) -> Iterator[Snapshot]:
+    """The undecided snapshots, and all others of their periods: the first of a week stays it when it is deleted."""
+    settled = [snapshot for snapshot, row in rows.items() if row.state not in BY_RULE]
+    known = subclient.snapshots.all()
+    undecided = known.filter(state=SnapshotState.PRESENT).exclude(pk__in=settled)
+    since = undecided.aggregate(oldest=Min("taken_at"))["oldest"]
+    if since is None:
         return
-    failures = row.failures + 1
-    state = CopyState.FAILED
-    if snapshot_is_gone:
-        state, reason = CopyState.SKIPPED, "The snapshot is gone."
-        Snapshot.objects.filter(pk=row.snapshot_id).update(state=SnapshotState.MISSING)
-    elif failures >= MOST_COPY_FAILURES:
-        state, reason = CopyState.SKIPPED, f"Failed {failures} times: {reason}"
-    BackupCopy.objects.filter(pk=row.pk).exclude(state__in=states.ON_MEDIA).update(
-        state=state, state_reason=reason, failures=failures
-    )
+    if rule.period is None:
+        yield from undecided.only("pk", "taken_at", "ran_level", "state").order_by("taken_at", "pk")
+        return
+    since = period_start(since, rule.period, rule.zone, rule.week_start)
+    yield from known.filter(taken_at__gte=since).only("pk", "taken_at", "ran_level", "state").order_by("taken_at", "pk")
+
+
+def _differs(row: BackupCopy, answer: selection.Selected) -> bool:
+    return (row.state, row.state_reason, row.due_at) != (answer.state.value, answer.reason, answer.due_at)
+
+
+def _apply(row: BackupCopy, answer: selection.Selected, *, is_behind: bool, now: datetime) -> None:
+    """``selected_at`` is when its waiting begins: now, or when its deferral ends (RULES B10)."""
+    wanted = answer.state in (states.CopyState.TO_BE_COPIED, states.CopyState.CANDIDATE)
+    if is_behind and wanted and row.state == CopyState.NOT_SELECTED and not row.mark:
+        row.state, row.state_reason, row.due_at = CopyState.NOT_SELECTED, _LEFT_BEHIND, None
+        return
+    was_waiting = row.state == CopyState.TO_BE_COPIED and row.selected_at is not None
+    row.state, row.state_reason, row.due_at = CopyState(answer.state.value), answer.reason, answer.due_at
+    if row.state != CopyState.TO_BE_COPIED:
+        row.selected_at = None
+    elif not was_waiting or (answer.due_at and row.selected_at != answer.due_at):
+        row.selected_at = max(now, answer.due_at) if answer.due_at else now

@@ -74,7 +74,7 @@ def test_an_inline_policy_copies_within_the_snapshot_job(farm: Farm, transaction
     assert (snapped.state, child.state, child.initiator) == (JobState.COMPLETED, JobState.COMPLETED, "inline"), (
         picture()
     )
-    assert [phase.name for phase in snapped.phases.all()] == ["prepare", "snapshot", "finish", "copy"]
+    assert [phase.name for phase in snapped.phases.all()] == ["prepare", "snapshot", "copy", "finish"]
     assert child.finished_at
     assert snapped.finished_at
     assert child.finished_at <= snapped.finished_at

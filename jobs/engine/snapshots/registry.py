@@ -17,7 +17,8 @@ class EngineKind:
     """A kind of snapshot engine, for forms and for whoever builds one.
 
     ``build`` takes an instance of ``options`` and the installation's id (RULES O2). ``snapshot_limit``: how many
-    snapshots the storage allows of one subclient's volume, None = it does not say (RULES R8).
+    snapshots the storage allows of one subclient's volume, None = it does not say (RULES R8). ``max_incrementals``:
+    how many may follow a full before one is converted, None = no limit (RULES L2).
     """
 
     name: str
@@ -27,6 +28,7 @@ class EngineKind:
     options: type
     build: Callable[[Any, str], SnapshotEngine]
     snapshot_limit: int | None = None
+    max_incrementals: int | None = None
 
 
 def _kind(engine: type[Any], options: type) -> EngineKind:

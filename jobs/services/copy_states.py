@@ -1,0 +1,94 @@
+"""What jobs make of a selected snapshot towards its copy: copying, stopped, failed, skipped (RULES B4, B7, J3)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+
+from jobs.models import BackupCopy, CopyState, Snapshot, SnapshotState
+from jobs.rules import states, waiting
+from jobs.rules.retry import MOST_COPY_FAILURES
+
+
+def resting_state(row: BackupCopy) -> CopyState:
+    """Where a copy that was stopped goes back to (RULES J3): what is on media stays, else *to be copied*."""
+    if row.snapshot_file_id is None:
+        return CopyState.TO_BE_COPIED
+    return CopyState.PARTIAL if row.exceptions else CopyState.COPIED
+
+
+def mark_copying(row: BackupCopy, *, job_id: int, base: BackupCopy | None = None) -> Snapshot | None:
+    """The copy runs now. A recopy keeps what is on media until it succeeds.
+
+    Returns the snapshot of ``base`` if it may be read for comparison: from then on it is held. None = it is gone, or
+    on its way out.
+    """
+    with transaction.atomic():
+        older = None
+        if base is not None:
+            older = Snapshot.objects.select_for_update(of=("self",)).get(pk=base.snapshot_id)
+        BackupCopy.objects.filter(pk=row.pk).update(
+            state=CopyState.COPYING, state_reason="", job_id=job_id, parent=base
+        )
+    return older if older is not None and older.is_present and older.aged_at is None else None
+
+
+def mark_stopped(row: BackupCopy, *, reason: str) -> None:
+    """Killed, suspended or interrupted: it still is to be copied."""
+    BackupCopy.objects.filter(pk=row.pk, state=CopyState.COPYING).update(state=resting_state(row), state_reason=reason)
+
+
+def mark_failed(row: BackupCopy, *, reason: str) -> None:
+    """Count the failure; what failed too often is skipped, so that newer ones go on."""
+    if _keeps_what_it_has(row, reason):
+        return
+    failures = row.failures + 1
+    if failures >= MOST_COPY_FAILURES:
+        _skip(row, f"Failed {failures} times: {reason}", failures=failures)
+    else:
+        _set(row, state=CopyState.FAILED, state_reason=reason, failures=failures)
+
+
+def mark_missing(row: BackupCopy) -> None:
+    """RULES B7: the snapshot is gone; newer ones go on."""
+    Snapshot.objects.filter(pk=row.snapshot_id, state=SnapshotState.PRESENT).update(state=SnapshotState.MISSING)
+    if not _keeps_what_it_has(row, "The snapshot is gone."):
+        _skip(row, "The snapshot is gone.", failures=row.failures + 1)
+
+
+def mark_offline(row: BackupCopy, *, now: datetime) -> bool:
+    """RULES B7: the source was not there. True = it was tried long enough and is skipped now: newer ones go on."""
+    attempts, since = row.offline_attempts + 1, row.offline_since or now
+    policy = row.copy.policy
+    verdict = waiting.offline_verdict(
+        attempts=attempts,
+        first_failed_at=since,
+        now=now,
+        most_attempts=policy.offline_attempts,
+        most_days=policy.offline_days,
+    )
+    if _keeps_what_it_has(row, verdict.reason):
+        return False
+    counted = {"offline_attempts": attempts, "offline_since": since}
+    if verdict.action is waiting.Offline.SKIP:
+        _skip(row, f"Source offline. {verdict.reason}", **counted)
+        return True
+    _set(row, state=CopyState.FAILED, state_reason=verdict.reason, **counted)
+    return False
+
+
+def _keeps_what_it_has(row: BackupCopy, reason: str) -> bool:
+    """A recopy that failed leaves the copy that is on media."""
+    if row.snapshot_file_id is None:
+        return False
+    BackupCopy.objects.filter(pk=row.pk).update(state=resting_state(row), state_reason=reason)
+    return True
+
+
+def _skip(row: BackupCopy, reason: str, **values: object) -> None:
+    _set(row, state=CopyState.SKIPPED, state_reason=reason, **values)
+
+
+def _set(row: BackupCopy, **values: object) -> None:
+    BackupCopy.objects.filter(pk=row.pk).exclude(state__in=states.ON_MEDIA).update(**values)
