@@ -19,6 +19,7 @@ from jobs.engine.errors import Killed, NoSpace, ReaderLost, Suspended
 from jobs.engine.media.disk import DiskMedia
 from jobs.engine.operations.copy_pipeline import coordinator, forked
 from jobs.engine.operations.copy_pipeline.worker import Worker
+from jobs.engine.repository.claims import Claims
 from tests.interop.restic import Restic
 from tests.odd_tree import describe_tree
 
@@ -87,6 +88,12 @@ def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.005)
+
+
+def ignores_interrupts(pid: int) -> bool:
+    """It has settled: signals are its own."""
+    (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigIgn:"))
+    return bool(int(line.split()[1], 16) >> (signal.SIGINT - 1) & 1)
 
 
 def wait_for_the_end_of(readers: list[int]) -> None:
@@ -238,6 +245,46 @@ def test_a_stop_before_the_repository_is_open_leaves_no_lock(copier: Copier, sou
         copier.run(copier.plan(source), StopWhen(third_time))
     assert copier.locks == []
     assert readers_of(os.getpid()) == []
+
+
+def test_a_reader_that_is_killed_while_it_claims_holds_nobody_up(
+    copier: Copier, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes the lock of the claims with it. The parent hears of its death and ends those who wait for the lock."""
+    parent = os.getpid()
+    turn = tmp_path / "turn"
+
+    class Fatal:
+        def __init__(self, lock: object) -> None:
+            self._lock = lock
+
+        def acquire(self, **options: float) -> bool:
+            taken: bool = self._lock.acquire(**options)  # type: ignore[attr-defined]
+            if os.getpid() != parent and stored_packs(copier) >= 2:
+                with contextlib.suppress(FileExistsError):
+                    turn.mkdir()
+                    os.kill(os.getpid(), signal.SIGKILL)
+            return taken
+
+        def release(self) -> None:
+            self._lock.release()  # type: ignore[attr-defined]
+
+    real = Claims.__init__
+
+    def init(self: Claims) -> None:
+        real(self)
+        self._lock = Fatal(self._lock)  # type: ignore[assignment]
+
+    monkeypatch.setattr(Claims, "__init__", init)
+    begun = time.monotonic()
+    with pytest.raises(ReaderLost, match="signal 9"):
+        copier.run(copier.plan(source, pack_bytes=PACK_BYTES, readers=3))
+    assert time.monotonic() - begun < 20
+    assert turn.exists()
+    assert readers_of(os.getpid()) == []
+    assert copier.locks == []
+    monkeypatch.undo()
+    assert copier.copy(source).counters.files_done == 2400
 
 
 def test_a_large_file_is_stopped_in_the_middle(copier: Copier, tmp_path: Path) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import random
 
+import pytest
+
+from jobs.engine.errors import ReaderLost
 from jobs.engine.ids import BlobId
 from jobs.engine.repository.claims import Claims
 from jobs.engine.repository.layout import BlobKind
@@ -55,3 +58,15 @@ def test_two_processes_share_the_work_without_gap_or_overlap() -> None:
     os.close(writer)
     assert sum(counts) == len(wanted)
     assert not claims.claim(BlobKind.DATA, wanted)
+
+
+def test_whoever_waits_for_a_claimer_that_died_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.engine.repository.claims._PATIENCE_SECONDS", 0.05)
+    claims = Claims()
+    pid = os.fork()
+    if not pid:
+        claims._lock.acquire()
+        os._exit(0)
+    os.waitpid(pid, 0)
+    with pytest.raises(ReaderLost):
+        claims.claim(BlobKind.DATA, [BlobId(bytes(32))])

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from jobs.engine.ids import BlobId
-from jobs.engine.operations.copy_pipeline import file_reader
+from jobs.engine.operations.copy_pipeline import coordinator, file_reader
 from jobs.engine.operations.copy_pipeline.stores import SessionStore
 from jobs.engine.plan import CopyResult
 from jobs.engine.source.changed import open_comparison
@@ -138,6 +138,24 @@ def test_several_workers_do_the_same(btrfs_mount: Path, tmp_path: Path) -> None:
         os.rename(directory, world.content / f"moved {number}")
     grow_tree(world.content / "more", directories=200, files=20)
     world.next()
+
+
+def test_changed_ranges_are_asked_for_in_forked_workers_too(
+    btrfs_mount: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their own descriptors must never be taken for those of the snapshots."""
+    monkeypatch.setattr(coordinator, "_ALONE_WITH_CHANGES_SECONDS", 0.0)
+    world = World(btrfs_mount, tmp_path, readers=2)
+    for number in range(8):
+        directory = world.content / f"{number}"
+        directory.mkdir()
+        (directory / "large").write_bytes(os.urandom(12 * MEBIBYTE))
+    world.start()
+    for number in range(8):
+        write(world.content / f"{number}" / "large", os.urandom(1000), 6 * MEBIBYTE)
+    result = world.next()
+    assert result.counters.files_changed == 8
+    assert result.counters.bytes_read < 8 * 6 * MEBIBYTE
 
 
 def test_what_the_last_copy_could_not_read_is_tried_again_by_a_walk(

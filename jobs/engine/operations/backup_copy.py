@@ -225,10 +225,6 @@ class _Attempt:
         self._index_writer = IndexWriter(opened.shared.repository, on_stored=self._index_stored, clock=self._clock)
         if opened.problem:
             self._tell(Level.WARNING, "parent-unusable", opened.problem)
-        summary = opened.parent.file.summary if opened.parent is not None else None
-        if summary is not None and summary.total_files_processed:
-            self._pulse.files_total = summary.total_files_processed
-            self._pulse.bytes_total = summary.total_bytes_processed
 
     def _open_store(self) -> SessionStore:
         opened = self._wait_open()
@@ -273,8 +269,11 @@ class _Attempt:
             opened.lock.start_refreshing()
 
     def _count_totals(self) -> None:
-        """A copy long enough for a crew counts; until that is done, the parent's totals are a guess."""
+        """A copy long enough for a crew counts; one that goes by what changed knows how many paths those are."""
         self._start_refreshing(self._wait_open())
+        if self._differences:
+            self._pulse.files_total = sum(difference.changed_paths for difference in self._differences)
+            return
         self._scan = TotalsScan(self._roots, self._pulse)
 
     def _index_stored(self, file_id: FileId, text: bytes) -> None:

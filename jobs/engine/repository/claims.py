@@ -15,6 +15,7 @@ from typing import Final
 
 import numpy as np
 
+from ..errors import ReaderLost
 from ..ids import BlobId
 from .layout import BlobKind
 
@@ -22,6 +23,8 @@ _FIRST_SLOTS: Final = 1 << 15
 _SEGMENTS: Final = 14
 _NO_RESERVE: Final = 0x4000
 """MAP_NORESERVE of Linux, which the mmap module does not name."""
+_PATIENCE_SECONDS: Final = 60.0
+"""The lock is held for a millisecond. Who was killed with it never gives it back, and nobody is to wait for ever."""
 
 
 class Claims:
@@ -41,7 +44,10 @@ class Claims:
         self._kind_words = {kind: np.uint64(secrets.randbits(64)) for kind in BlobKind}
 
     def claim(self, kind: BlobKind, ids: Sequence[BlobId]) -> set[BlobId]:
-        """Those of ``ids`` that nobody claimed before. The caller must store them, or the whole copy must fail."""
+        """Those of ``ids`` that nobody claimed before. The caller must store them, or the whole copy must fail.
+
+        Raises ReaderLost when somebody died in the middle of claiming.
+        """
         wanted = list(dict.fromkeys(ids)) if len(ids) > 1 else list(ids)
         if not wanted:
             return set()
@@ -57,7 +63,9 @@ class Claims:
         """``state`` holds the number of the segment that is filled now, and how many slots of it are used."""
         new: set[BlobId] = set()
         state, segments = self._state, self._segments
-        with self._lock:
+        if not self._lock.acquire(timeout=_PATIENCE_SECONDS):
+            raise ReaderLost("A reader process ended while others waited for it.", hint="Resubmit the job.")
+        try:
             current, used = state[0], state[1]
             for blob, (first, second) in zip(ids, fingerprints, strict=True):
                 known = False
@@ -85,4 +93,6 @@ class Claims:
                 if used * 4 > mask * 3:
                     current, used = current + 1, 0
             state[0], state[1] = current, used
+        finally:
+            self._lock.release()
         return new

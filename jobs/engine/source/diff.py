@@ -58,7 +58,7 @@ class Comparison(Protocol):
 
 
 class Difference(Protocol):
-    """An answer, good until its comparison is closed; works in forked processes, too."""
+    """An answer, good until its comparison is closed; in a forked process, if that keeps ``descriptors`` open."""
 
     @property
     def root(self) -> ChangedDirectory:
@@ -71,6 +71,10 @@ class Difference(Protocol):
     @property
     def origins(self) -> frozenset[str]:
         """Paths in the older snapshot of directories that are elsewhere now."""
+
+    @property
+    def descriptors(self) -> frozenset[int]:
+        """What :meth:`changed_ranges` asks. Another file under one of these numbers would give wrong answers."""
 
     def changed_ranges(self, inode: int) -> list[Range] | None:
         """Sorted ranges in which a file's data may differ from the older snapshot's; empty = they are equal.

@@ -77,6 +77,7 @@ class BtrfsDifference:
         self.root: ChangedDirectory = placement.root
         self.origins: frozenset[str] = frozenset(placement.origins)
         self.changed_paths: int = placement.count_touched()
+        self.descriptors: frozenset[int] = frozenset((before, after))
 
     def changed_ranges(self, inode: int) -> list[Range] | None:
         return changed_ranges(self._before, self._after, inode) if inode else None

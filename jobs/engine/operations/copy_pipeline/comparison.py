@@ -115,9 +115,11 @@ def totals(summary: Summary | None) -> Summary | None:
 
 
 def count_parent(tally: Tally, parent: Parent) -> None:
-    """Begin the figures with all that the parent holds."""
+    """Begin the figures with all that the parent holds; what is shown of a running copy leaves that out."""
     summary = totals(parent.file.summary)
     if summary is not None:
+        tally.files_replaced = -summary.total_files_processed
+        tally.bytes_replaced = -summary.total_bytes_processed
         tally.files_unmodified = tally.files_done = summary.total_files_processed
         tally.bytes_done = summary.total_bytes_processed
         tally.dirs_unmodified = summary.dirs_new + summary.dirs_changed + summary.dirs_unmodified

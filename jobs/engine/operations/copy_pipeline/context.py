@@ -58,6 +58,11 @@ class CopyContext:
     differences: tuple[Difference, ...] = ()
     old_trees: tuple[BlobId, ...] = ()
 
+    @property
+    def descriptors(self) -> frozenset[int]:
+        """What workers must keep open."""
+        return frozenset().union(*(difference.descriptors for difference in self.differences))
+
     def path(self, root: int, relative: str) -> str:
         """Where a directory is readable now."""
         return self.roots[root].directory + relative or "/"

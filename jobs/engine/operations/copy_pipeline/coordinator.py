@@ -132,7 +132,12 @@ class Coordinator:
             raise RuntimeError("the crew starts after the repository is open")
         self._local.settle()
         self._store.close()
-        self._crew = Crew(self._context.sizing.readers, self._board, lambda n, end: self._worker_main(n, end, opened))
+        self._crew = Crew(
+            self._context.sizing.readers,
+            self._board,
+            lambda number, end: self._worker_main(number, end, opened),
+            keep_fds=self._context.descriptors,
+        )
         while self._local.has_work:
             self._local.give()
         self._on_crew()

@@ -23,8 +23,12 @@ WorkerMain = Callable[[int, WorkerEnd], None]
 class Crew:
     """Workers 1..n. Messages to a worker that is busy are queued; nothing here ever blocks on one."""
 
-    def __init__(self, workers: int, board: SharedBoard, main: WorkerMain) -> None:
+    def __init__(
+        self, workers: int, board: SharedBoard, main: WorkerMain, *, keep_fds: frozenset[int] = frozenset()
+    ) -> None:
+        """``keep_fds`` are descriptors that the workers use."""
         self._board = board
+        self._keep_fds = keep_fds
         self._selector = selectors.DefaultSelector()
         self._ends: dict[int, ParentEnd] = {}
         self._processes: dict[int, WorkerProcess] = {}
@@ -36,7 +40,7 @@ class Crew:
     def _start(self, number: int, main: WorkerMain) -> None:
         ours, theirs = channel()
         self._processes[number] = fork_worker(
-            lambda: main(number, WorkerEnd(theirs)), keep_fds=frozenset({theirs.fileno()})
+            lambda: main(number, WorkerEnd(theirs)), keep_fds=self._keep_fds | {theirs.fileno()}
         )
         theirs.close()
         self._ends[number] = ParentEnd(ours)

@@ -94,13 +94,22 @@ def _settle(parent: int, keep_fds: frozenset[int]) -> None:
 
 
 def _close_others(keep_fds: frozenset[int]) -> None:
+    """Their numbers stay taken, by ``/dev/null``: an object of the parent's that still names one, such as a mapped
+    file, would otherwise read or close what the child opens under it."""
+    nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     for name in os.listdir("/proc/self/fd"):
         fd = int(name)
-        if fd > 2 and fd not in keep_fds:
-            try:
-                os.close(fd)
-            except OSError:
-                continue
+        if fd > 2 and fd != nothing and fd not in keep_fds and _is_open(fd):
+            os.dup2(nothing, fd, inheritable=False)
+    os.close(nothing)
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
 
 
 def keep_buffers_in_heap() -> None:

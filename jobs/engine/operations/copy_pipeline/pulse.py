@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from ...clock import Clock
@@ -31,6 +32,7 @@ class Pulse:
         self._next_check = 0.0
         self._next_progress = clock.monotonic() + _PROGRESS_SECONDS
         self._in_flight: dict[str, int] = {}
+        self._files_shown = self._bytes_shown = 0
         self.files_total: int | None = None
         self.bytes_total: int | None = None
 
@@ -50,11 +52,20 @@ class Pulse:
         self._sink.emit(Progress(counters=self.counters(), in_flight=tuple(self._in_flight)[:_IN_FLIGHT_SHOWN]))
 
     def counters(self) -> Counters:
-        """Figures so far. A total that was passed was a wrong guess, and nothing is better than “99 %” for an hour."""
+        """Figures so far, which never fall. Where a copy goes by what changed, only what was looked at is done.
+
+        A total that was passed was wrong, and nothing is better than “99 %” for an hour.
+        """
         done = self._board.totals()
-        return self._board.counters(
-            files_total=_unless_passed(self.files_total, done["files_done"]),
-            bytes_total=_unless_passed(self.bytes_total, done["bytes_done"]),
+        self._files_shown = max(self._files_shown, done["files_done"] + done["files_replaced"])
+        self._bytes_shown = max(self._bytes_shown, done["bytes_done"] + done["bytes_replaced"])
+        return replace(
+            self._board.counters(
+                files_total=_unless_passed(self.files_total, self._files_shown),
+                bytes_total=_unless_passed(self.bytes_total, self._bytes_shown),
+            ),
+            files_done=self._files_shown,
+            bytes_done=self._bytes_shown,
         )
 
     def final_counters(self) -> Counters:

@@ -23,6 +23,8 @@ _FIELDS: Final = (
     "sockets_skipped",
     "data_blobs",
     "tree_blobs",
+    "files_replaced",
+    "bytes_replaced",
 )
 _SHOWN: Final = (
     "files_done",
@@ -35,11 +37,14 @@ _SHOWN: Final = (
     "bytes_stored",
     "exceptions",
 )
-_WORDS_PER_WORKER: Final = 16
+_WORDS_PER_WORKER: Final = 24
 
 
 class Tally:
-    """One worker's totals, plain numbers while it works; :meth:`publish` copies them where the parent sees them."""
+    """One worker's totals, plain numbers while it works; :meth:`publish` copies them where the parent sees them.
+
+    Where a copy begins with all that its parent holds, ``*_replaced`` is what was taken off that again.
+    """
 
     __slots__ = (*_FIELDS, "_slot")
 
@@ -58,6 +63,8 @@ class Tally:
     sockets_skipped: int
     data_blobs: int
     tree_blobs: int
+    files_replaced: int
+    bytes_replaced: int
 
     def __init__(self, slot: memoryview) -> None:
         self._slot = slot
@@ -82,6 +89,8 @@ class Tally:
         slot[12] = self.sockets_skipped
         slot[13] = self.data_blobs
         slot[14] = self.tree_blobs
+        slot[15] = self.files_replaced
+        slot[16] = self.bytes_replaced
 
 
 class SharedBoard:

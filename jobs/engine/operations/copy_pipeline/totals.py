@@ -1,4 +1,5 @@
-"""How much there is to copy: guessed from the parent, or counted by a quiet thread beside the workers."""
+"""How much there is to copy, counted by a quiet thread beside the workers. What the parent held would be a guess that
+jumps when it is replaced."""
 
 from __future__ import annotations
 

@@ -205,6 +205,8 @@ class ChangedVisitor(Visitor):
                 tally.files_unmodified -= 1
                 tally.files_done -= 1
                 tally.bytes_done -= node_size(node)
+                tally.files_replaced += 1
+                tally.bytes_replaced += node_size(node)
             tree = node_subtree(node) if kind == "dir" and path not in moved else None
             if tree is not None:
                 tally.dirs_unmodified -= 1
