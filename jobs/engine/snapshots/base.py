@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from ..events import Control, FileFailed
 from ..ids import SnapshotName
@@ -30,6 +30,8 @@ class Capability(StrEnum):
     REVERT = "revert"
     KEEPS_BASE_SNAPSHOT = "keeps_base_snapshot"
     """RULES P2: keeps one snapshot as diff base."""
+    REPLICATE = "replicate"
+    """Takes over snapshots of another storage: a :class:`Replicator`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,15 @@ class SnapshotRoot:
     content_path: str
     directory: Path
     origins: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replicated:
+    """A snapshot that was taken over. ``base`` is the older one that only the difference was sent from; None = all."""
+
+    ref: SnapshotRef
+    sent_bytes: int
+    base: SnapshotName | None = None
 
 
 class SnapshotEngine(Protocol):
@@ -95,3 +106,18 @@ class SnapshotEngine(Protocol):
 
     def test(self) -> TestReport:
         """Take, open, list and delete a probe snapshot of a probe file; never raises for a failed step."""
+
+
+@runtime_checkable
+class Replicator(Protocol):
+    """What an engine with ``Capability.REPLICATE`` does besides (RULES O1: secondary snap copies)."""
+
+    def replicate(
+        self, ref: SnapshotRef, source: SnapshotEngine, base: SnapshotRef | None, control: Control
+    ) -> Replicated:
+        """Take over the snapshot ``ref`` of ``source``, under the same name, whole or not at all.
+
+        ``base`` is an older snapshot that both may hold: an engine that can sends only the difference, and everything
+        where one of the two has lost it. One that is there already is returned, so that a killed job may go on.
+        Raises SnapshotMissing, SourceUnavailable, InvalidOptions, NoSpace, StorageBusy, EngineUnsupported, Stopped.
+        """

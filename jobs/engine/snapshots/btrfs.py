@@ -9,19 +9,28 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Final
 
 from ..clock import Clock, SystemClock
-from ..errors import EngineError, InvalidOptions, SnapshotMissing, SnapshotNotOurs, StorageBusy
+from ..errors import (
+    EngineError,
+    EngineUnsupported,
+    InvalidOptions,
+    SnapshotMissing,
+    SnapshotNotOurs,
+    StorageBusy,
+)
 from ..events import Control, FreeRun
 from ..ids import SnapshotName
 from ..media.base import TestReport
 from .area import DEFAULT_FOLDER, SnapshotArea, read_manifest, require_unread, write_manifest
-from .base import Capability, SnapshotRef, SnapshotRoot
+from .base import Capability, Replicated, SnapshotEngine, SnapshotRef, SnapshotRoot
 from .btrfs_ioctl import is_subvolume_root
 from .btrfs_progs import BtrfsProgs
+from .btrfs_replica import Reception, is_received_from, look_at, require_received
+from .btrfs_stream import send_and_receive
 from .btrfs_volume import Volume
 from .content import checked_content, is_inside, refuse_missing
 from .probe import Probe, run_steps
@@ -70,13 +79,16 @@ class BtrfsEngine:
         "Read-only snapshots of a btrfs subvolume. Instant, of one moment, and the next copy asks the file system "
         "what changed. Needs btrfs-progs, and root for the comparison."
     )
-    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.INSTANT, Capability.ATOMIC, Capability.DIFF})
+    capabilities: ClassVar[frozenset[Capability]] = frozenset(
+        {Capability.INSTANT, Capability.ATOMIC, Capability.DIFF, Capability.REPLICATE}
+    )
 
     def __init__(self, options: BtrfsOptions, install: str, clock: Clock | None = None) -> None:
         self.volume = options.volume
         self.area = SnapshotArea(options.area or options.volume / DEFAULT_FOLDER, install)
         self._clock = clock or SystemClock()
         self._progs = BtrfsProgs(options.timeout_seconds, self._clock)
+        self._reception = Reception(self.area, self._remove)
 
     def validate_content(self, content: Sequence[str]) -> None:
         paths = checked_content(content)
@@ -113,6 +125,8 @@ class BtrfsEngine:
 
     @contextlib.contextmanager
     def open(self, ref: SnapshotRef) -> Iterator[tuple[SnapshotRoot, ...]]:
+        if self._reception.is_open(ref.name):
+            raise SnapshotMissing(f"Snapshot “{ref.name}” has not arrived in “{self.area.path}” yet.")
         with self.area.held(ref.name) as directory:
             roots = tuple(
                 SnapshotRoot(content_path=path, directory=directory / ref.handle.get(f"{_RELATIVE}{number}", "."))
@@ -124,13 +138,54 @@ class BtrfsEngine:
             yield roots
 
     def exists(self, ref: SnapshotRef) -> bool:
-        return _is_snapshot(self.area.directory(ref.name))
+        return self._has(ref.name)
 
     def list(self) -> Sequence[SnapshotRef]:
-        return [self._read_ref(name) for name in self.area.names() if _is_snapshot(self.area.directory(name))]
+        return [self._read_ref(name) for name in self.area.names() if self._has(name)]
 
     def delete(self, ref: SnapshotRef) -> None:
         self._remove(ref.name)
+
+    def replicate(
+        self, ref: SnapshotRef, source: SnapshotEngine, base: SnapshotRef | None, control: Control
+    ) -> Replicated:
+        """See :class:`~jobs.engine.snapshots.base.Replicator`. Both storages must be mounted on this node."""
+        if not isinstance(source, BtrfsEngine):
+            raise EngineUnsupported(f"Snapshots of the engine “{source.label}” cannot be sent to a btrfs.")
+        volume = Volume.look(self.volume)
+        volume.require_rights()
+        self._prepare_area(volume, control)
+        if os.path.realpath(self.area.path) == os.path.realpath(source.area.path):
+            raise InvalidOptions("A snapshot cannot be sent to the area it lies in.", field="area")
+        self._reception.sweep()
+        self._sweep()
+        with contextlib.ExitStack() as stack:
+            directory = stack.enter_context(source.area.held(ref.name))
+            sent = look_at(directory)
+            if self._has(ref.name):
+                require_received(look_at(self.area.directory(ref.name)), sent, ref.name)
+                return Replicated(ref=self._read_ref(ref.name), sent_bytes=0)
+            base = base if base is not None and self._is_base(base, source) else None
+            before = str(stack.enter_context(source.area.held(base.name))) if base is not None else None
+            with self._reception.receiving(ref.name):
+                count = send_and_receive(str(directory), str(self.area.path), base=before, control=control)
+                target = self.area.directory(ref.name)
+                require_received(look_at(target), sent, ref.name)
+                copied = replace(ref, handle=ref.handle | {"path": str(target)}, exclusive_bytes=None, unread=())
+                with self.area.errors("write to the snapshot area"):
+                    write_manifest(copied, self._manifest(ref.name))
+        return Replicated(ref=copied, sent_bytes=count, base=base.name if base is not None else None)
+
+    def _is_base(self, base: SnapshotRef, source: BtrfsEngine) -> bool:
+        """Whether both still hold it, and ours was received from theirs."""
+        try:
+            sent = look_at(source.area.directory(base.name))
+            return self._has(base.name) and is_received_from(look_at(self.area.directory(base.name)), sent)
+        except SnapshotMissing:
+            return False
+
+    def _has(self, name: str) -> bool:
+        return _is_snapshot(self.area.directory(name)) and not self._reception.is_open(name)
 
     def test(self) -> TestReport:
         probe = Probe(self, self.area.install, self.volume)

@@ -26,6 +26,9 @@ REFUSED_HINT: Final = (
 )
 
 
+ENVIRONMENT: Final = {"LC_ALL": "C", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+
+
 class BtrfsProgs:
     """Runs ``btrfs``; every call raises engine errors only."""
 
@@ -64,18 +67,15 @@ class BtrfsProgs:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env={"LC_ALL": "C", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+                env=ENVIRONMENT,
                 encoding="utf-8",
                 errors="backslashreplace",
             )
         except OSError as error:
-            raise EngineUnsupported(
-                f"The program “{self._program}” cannot be run on this node: {error.strerror}.",
-                hint="Install btrfs-progs on the access node (apt install btrfs-progs).",
-            ) from error
+            raise no_program(self._program, error) from error
         output, complaint = self._wait(child, what, control)
         if child.returncode != 0:
-            raise _failure(what, complaint or output)
+            raise progs_failure(what, complaint or output)
         return output
 
     def _wait(self, child: subprocess.Popen[str], what: str, control: Control) -> tuple[str, str]:
@@ -105,7 +105,14 @@ def _abandon(child: subprocess.Popen[str]) -> None:
             stream.close()
 
 
-def _failure(what: str, complaint: str) -> EngineError:
+def no_program(program: str, error: OSError) -> EngineUnsupported:
+    return EngineUnsupported(
+        f"The program “{program}” cannot be run on this node: {error.strerror}.",
+        hint="Install btrfs-progs on the access node (apt install btrfs-progs).",
+    )
+
+
+def progs_failure(what: str, complaint: str) -> EngineError:
     """btrfs-progs end their complaint with the kernel's words (strerror in the C locale)."""
     lines = [line.strip() for line in complaint.splitlines() if line.strip()]
     told = [line.removeprefix("ERROR: ") for line in complaint.splitlines() if line.startswith("ERROR: ")]

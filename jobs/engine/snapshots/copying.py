@@ -11,19 +11,21 @@ import os
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Final
 
 from ..clock import Clock, SystemClock
-from ..errors import SnapshotMissing
+from ..errors import InvalidOptions, SnapshotMissing, SourceUnavailable
 from ..events import Control, FreeRun
 from ..ids import SnapshotName
 from ..media.base import TestReport
 from .area import SnapshotArea
-from .base import Capability, SnapshotRef, SnapshotRoot
+from .base import Capability, Replicated, SnapshotEngine, SnapshotRef, SnapshotRoot
 from .content import checked_content, refuse_missing, require_directory
 from .copy_report import CopyReport
 from .file_copy import SourceReadError, supports_clone
+from .origins import Origins
 from .probe import Probe, run_steps
 from .storage_errors import area_error, source_error
 from .tree_copy import TreeCopier
@@ -42,7 +44,7 @@ class CopyingEngine(ABC):
     name: ClassVar[str]
     label: ClassVar[str]
     summary: ClassVar[str]
-    capabilities: ClassVar[frozenset[Capability]] = frozenset()
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.REPLICATE})
 
     cross_file_systems = False
     copied_warning = ""
@@ -76,6 +78,43 @@ class CopyingEngine(ABC):
         self.area.owned(name)
         self.require_fit(paths)
         return self._create(name, paths, control)
+
+    def replicate(
+        self, ref: SnapshotRef, source: SnapshotEngine, base: SnapshotRef | None, control: Control
+    ) -> Replicated:
+        """See :class:`~jobs.engine.snapshots.base.Replicator`. A complete copy each time; ``base`` is not looked at."""
+        self.area.prepare()
+        if isinstance(source, CopyingEngine) and os.path.realpath(source.area.path) == os.path.realpath(self.area.path):
+            raise InvalidOptions("A snapshot cannot be copied to the area it lies in.", field="area")
+        with source.open(ref) as roots:
+            if self.exists(ref):
+                return Replicated(ref=self.area.read_ref(ref.name), sent_bytes=0)
+            return self._take_over(ref, roots, control)
+
+    def _take_over(self, ref: SnapshotRef, roots: Sequence[SnapshotRoot], control: Control) -> Replicated:
+        report = CopyReport()
+        with self.area.staged(ref.name) as staging:
+            copier = TreeCopier(WorkQueue(control), report)
+            for number, root in enumerate(roots):
+                self._copy(copier, str(root.directory), staging / str(number))
+            if report.unread:
+                raise SourceUnavailable(
+                    f"{len(report.unread)} files of the snapshot “{ref.name}” cannot be read: {report.warnings[0]}",
+                    hint="Run the access node as root, or give its account the right to read the snapshot area.",
+                )
+            for table in {root.origins for root in roots if root.origins is not None}:
+                report.origins.pass_on(Origins(table))
+            with self.area.errors("write to the snapshot area"):
+                report.origins.write(staging / ORIGINS)
+            copied = replace(
+                ref,
+                engine=self.name,
+                handle={"path": str(self.area.directory(ref.name))},
+                exclusive_bytes=report.bytes_copied,
+                unread=(),
+            )
+            self.area.write_manifest(copied, staging)
+        return Replicated(ref=copied, sent_bytes=report.bytes_copied)
 
     @contextlib.contextmanager
     def open(self, ref: SnapshotRef) -> Iterator[tuple[SnapshotRoot, ...]]:

@@ -48,6 +48,7 @@ class Origin:
 Row = tuple[int, int, int, int, int, int, int]
 """One record, in the order of :data:`RECORD`."""
 
+Table = np.ndarray[tuple[int], np.dtype[np.void]]
 _ROWS: Final = 8192
 
 
@@ -57,13 +58,19 @@ class OriginsWriter:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._rows: list[Row] = []
-        self._arrays: list[np.ndarray[tuple[int], np.dtype[np.void]]] = []
+        self._arrays: list[Table] = []
 
     def add(self, rows: list[Row]) -> None:
         with self._lock:
             self._rows += rows
             if len(self._rows) > _ROWS:
                 self._pack()
+
+    def pass_on(self, before: Origins) -> None:
+        """For a copy of a snapshot that is a copy itself: its rows then tell what the files are at the first source."""
+        with self._lock:
+            self._pack()
+            self._arrays = [before.traced(table) for table in self._arrays]
 
     def write(self, path: Path) -> None:
         """Raises OSError."""
@@ -94,6 +101,16 @@ class Origins:
 
     def __len__(self) -> int:
         return len(self._inodes)
+
+    def traced(self, table: Table) -> Table:
+        """Rows whose ``source_inode`` lies in this snapshot, as rows of what this snapshot was made from."""
+        places = np.searchsorted(self._inodes, table["source_inode"])
+        places[places == len(self._inodes)] = 0
+        known = self._inodes[places] == table["source_inode"] if len(self._inodes) else np.zeros(len(table), np.bool_)
+        traced = table.copy()
+        for name in ("source_inode", "ctime_ns", "mode", "uid", "gid", "error"):
+            traced[name][known] = self._table[name][places[known]]
+        return traced
 
     def find_many(self, inodes: list[int]) -> list[Row | None]:
         """The rows of several files by their inodes inside the snapshot; None where the snapshot did not make it."""
