@@ -9,3 +9,9 @@ class JobsConfig(AppConfig):
     name = "jobs"
     verbose_name = "Jobs"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from jobs.services.aging_preview import deletions_of_edit  # noqa: PLC0415 - it needs the models, which exist now
+        from policies import previews  # noqa: PLC0415 - the same
+
+        previews.set_provider(deletions_of_edit)

@@ -24,6 +24,9 @@ SnapCopy: snapshots of file servers, and backup copies of them on any media
   snapcopy snapshot FILESERVER/SUBCLIENT [--wait]      take a snapshot
   snapcopy copy FILESERVER/SUBCLIENT [--wait]          make the backup copy
   snapcopy restore FILESERVER/SUBCLIENT --to FOLDER    restore paths of a copy
+  snapcopy age [--preview]                             mark what is over its retention
+  snapcopy prune [MEDIUM]                              free the space of what is aged
+  snapcopy verify MEDIUM [--percent N]                 check a medium and read a part of its data
   snapcopy jobs [NUMBER]                               list jobs, show, kill, suspend, resume one
   snapcopy repo COMMAND REPO ...                       work on a repository, without database and queue
   snapcopy rotate-key                                  encrypt all secrets with a new key

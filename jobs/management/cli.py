@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from django.db import connection
 
 from jobs.models import How, Initiator, Job, JobState
 from jobs.services import JobRefusal
-from policies.models import Copy, Subclient
+from policies.models import Copy, Media, Subclient
 
 POLL_SECONDS: Final = 0.25
 PATIENCE_SECONDS: Final = 60.0
@@ -62,18 +62,26 @@ class JobCommand(BaseCommand):
 
     def add_job_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("subclient", metavar="FILESERVER/SUBCLIENT")
+        self.add_wait_arguments(parser)
+
+    def add_wait_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--wait", action="store_true", help="wait until it is over; the exit code tells how")
         parser.add_argument("--json", action="store_true", help="one JSON object per job, a line each")
 
     def run_job(self, job: Job, *, wait: bool, as_json: bool) -> None:
         """Report the job; with ``wait`` all of its chain, and exit with the worst of their codes."""
-        if not wait:
-            self.report(job, as_json=as_json)
-            return
-        codes = []
-        for ended in follow(job):
-            self.report(ended, as_json=as_json)
-            codes.append(_BY_STATE[JobState(ended.state)])
+        self.run_jobs([job], wait=wait, as_json=as_json)
+
+    def run_jobs(self, jobs: Sequence[Job], *, wait: bool, as_json: bool) -> None:
+        """The same for several that run side by side; none at all is fine."""
+        codes = {ExitCode.OK}
+        for job in jobs:
+            if not wait:
+                self.report(job, as_json=as_json)
+                continue
+            for ended in follow(job):
+                self.report(ended, as_json=as_json)
+                codes.add(_BY_STATE[JobState(ended.state)])
         worst = next(code for code in _WORST_FIRST if code in codes)
         if worst:
             raise SystemExit(int(worst))
@@ -126,6 +134,15 @@ def find_subclient(path: str) -> Subclient:
         raise CommandError(
             f"There is no subclient {path}. Known: {known or 'none yet'}.", returncode=int(ExitCode.USAGE)
         )
+    return found
+
+
+def find_media(name: str) -> Media:
+    """A medium by name; a wrong one is a wrong command line."""
+    found = Media.objects.filter(name=name).first()
+    if found is None:
+        known = ", ".join(Media.objects.values_list("name", flat=True)[:20])
+        raise CommandError(f"There is no medium {name}. Known: {known or 'none yet'}.", returncode=int(ExitCode.USAGE))
     return found
 
 

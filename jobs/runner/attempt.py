@@ -17,7 +17,7 @@ from jobs.engine import errors
 from jobs.engine.clock import SystemClock
 from jobs.models import Job, Operation
 from jobs.progress import Recorder
-from jobs.runner import backup_copy, demo, probe, prune, restore, snapshot, snapshot_deletion, verify
+from jobs.runner import aging, backup_copy, demo, probe, prune, restore, snapshot, snapshot_deletion, verify
 from jobs.runner.guard import Guard
 from jobs.runner.orders import MustStop, Orders
 from jobs.runner.task import Task
@@ -31,6 +31,7 @@ _RUNNERS: Final[Mapping[str, Callable[[Task], Outcome]]] = {
     Operation.BACKUP_COPY: backup_copy.run,
     Operation.RESTORE: restore.run,
     Operation.DELETE_SNAPSHOT: snapshot_deletion.run,
+    Operation.AGING: aging.run,
     Operation.PRUNE: prune.run,
     Operation.VERIFY: verify.run,
     Operation.TEST: probe.run,

@@ -11,7 +11,12 @@ from .launch import (
     launch_test,
 )
 from .launch_many import Launched, launch_backup_copies, launch_snapshots
+from .marks import Marked, mark_copies, pin_snapshots, recopy, recopy_all, unpin_snapshots
+from .removal import retire_snapshot
 from .resubmit import resubmit_job
+from .selection import refresh_selection
+from .source_guard import NothingFrozen, acknowledge_source, freeze_aging, guard_source
+from .spool import apply_spool
 from .upkeep import launch_aging, launch_prune, launch_verify
 
 __all__ = [
@@ -19,8 +24,14 @@ __all__ = [
     "CannotLaunch",
     "JobRefusal",
     "Launched",
+    "Marked",
+    "NothingFrozen",
     "NothingNew",
     "acknowledge_job",
+    "acknowledge_source",
+    "apply_spool",
+    "freeze_aging",
+    "guard_source",
     "kill_job",
     "launch_aging",
     "launch_backup_copies",
@@ -33,7 +44,14 @@ __all__ = [
     "launch_snapshots",
     "launch_test",
     "launch_verify",
+    "mark_copies",
+    "pin_snapshots",
+    "recopy",
+    "recopy_all",
+    "refresh_selection",
     "resubmit_job",
     "resume_job",
+    "retire_snapshot",
     "suspend_job",
+    "unpin_snapshots",
 ]
