@@ -11,7 +11,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from jobs.engine.errors import EngineError, SnapshotMissing, SourceUnavailable
-from jobs.engine.events import PhaseName
+from jobs.engine.events import FileFailed, Level, PhaseName
 from jobs.engine.ids import FileId
 from jobs.engine.media.base import Media as MediaDriver
 from jobs.engine.media.base import Usage
@@ -27,6 +27,7 @@ from jobs.selectors import last_copied
 from jobs.services.copy_states import mark_copying
 from jobs.services.failures import ConfigurationDeleted
 from jobs.services.outcomes import Done, Failed, Outcome
+from jobs.services.source_guard import guard_source
 from policies.models import Copy, Media, Subclient
 from policies.resolve import build_engine, incremental_limit, media_password, resolve_media
 from policies.services.media import ensure_repository, record_copied_bytes
@@ -67,11 +68,27 @@ def _copy(task: Task, row: BackupCopy, subclient: Subclient, copy: Copy, media: 
     finally:
         driver.close()
     exceptions = max(result.counters.exceptions, task.recorder.exceptions)
+    guarded = _guard(task, row, subclient, result)
     return Done(
-        exceptions=exceptions,
+        exceptions=exceptions + guarded,
         result={"snapshot_file_id": result.snapshot_file_id, "tree_id": result.tree_id, "source": result.source_note},
         record=lambda: _record(row, media, base, decision, result, exceptions=exceptions, usage=usage),
     )
+
+
+def _guard(task: Task, row: BackupCopy, subclient: Subclient, result: CopyResult) -> int:
+    """RULES R10: 1 if the source looks as if it were not all there; what was copied is still whole."""
+    sentence = guard_source(row, result.counters)
+    if not sentence:
+        return 0
+    where = " and ".join(subclient.content_paths).encode("utf-8", "surrogateescape")
+    task.recorder.emit(FileFailed(path=where, error=sentence, code="source-guard"))
+    task.tell(
+        "source-guard",
+        f"{sentence} Nothing of {subclient.path} ages until somebody acknowledges it.",
+        level=Level.WARNING,
+    )
+    return 1
 
 
 def _open_sources(
