@@ -31,8 +31,8 @@ class JobFilterForm(forms.Form):
     since = forms.DateField(label="From", required=False, widget=forms.DateInput(attrs={"type": "date"}))
     until = forms.DateField(label="To", required=False, widget=forms.DateInput(attrs={"type": "date"}))
 
-    def wanted(self) -> Filter:
-        """Only the valid parts narrow the list."""
+    def wanted(self, *, run_id: int | None = None) -> Filter:
+        """Only the valid parts narrow the list. ``run_id``: one slot of a schedule, which only a link asks for."""
         self.is_valid()
         given = self.cleaned_data
         subclient, node = given.get("subclient"), given.get("node")
@@ -41,6 +41,7 @@ class JobFilterForm(forms.Form):
             operation=given.get("operation", ""),
             subclient_id=subclient.pk if subclient else None,
             node_id=node.pk if node else None,
+            run_id=run_id,
             since=given.get("since"),
             until=given.get("until"),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from jobs.views import download, history, job, overview, protect, restore, testing, theme
+from jobs.views import download, history, job, overview, protect, restore, schedules, testing, theme
 
 _subclient = "protect/<str:server>/<str:name>/"
 
@@ -27,6 +27,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("jobs/<int:pk>/report/", testing.test_live, name="test-live"),
     path("jobs/<int:pk>/resubmit/", job.resubmit, name="job-resubmit"),
     path("jobs/<int:pk>/<slug:order>/", job.order_job, name="job-order"),
+    path("schedules/", schedules.schedule_list, name="schedule-list"),
+    path("schedules/calendar/", schedules.calendar, name="schedule-calendar"),
+    path("schedules/<int:pk>/", schedules.schedule, name="schedule"),
+    path("schedules/<int:pk>/run/", schedules.run_now, name="schedule-run"),
     path("restore/", restore.restore, name="restore"),
     path("restore/<int:pk>/", restore.browse, name="browse"),
     path("restore/<int:pk>/basket/", restore.change_basket, name="change-basket"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from policies.views import activity, copies, media, nodes, sources, storage_policies, users, wizard
+from policies.views import activity, copies, media, nodes, schedules, sources, storage_policies, users, wizard
 
 app_name = "policies"
 
@@ -41,6 +41,14 @@ urlpatterns = [
     path("nodes/<int:pk>/delete/", nodes.node_delete, name="node_delete"),
     path("nodes/<int:pk>/drain/", nodes.node_drain, name="node_drain"),
     path("nodes/<int:pk>/enable/", nodes.node_enable, name="node_enable"),
+    path("schedules/add/", schedules.schedule_create, name="schedule_create"),
+    path("schedules/<int:pk>/edit/", schedules.schedule_edit, name="schedule_edit"),
+    path("schedules/<int:pk>/activate/", schedules.schedule_activate, name="schedule_activate"),
+    path("schedules/<int:pk>/delete/", schedules.schedule_delete, name="schedule_delete"),
+    path("schedules/blackouts/", schedules.blackout_list, name="blackout_list"),
+    path("schedules/blackouts/add/", schedules.blackout_create, name="blackout_create"),
+    path("schedules/blackouts/<int:pk>/edit/", schedules.blackout_edit, name="blackout_edit"),
+    path("schedules/blackouts/<int:pk>/delete/", schedules.blackout_delete, name="blackout_delete"),
     path("users/", users.user_list, name="user_list"),
     path("users/add/", users.user_create, name="user_create"),
     path("users/<int:pk>/", users.user_detail, name="user_detail"),

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import time
 from pathlib import Path
 from typing import Any
 
 from django.contrib.auth.models import Group, User
 
 from jobs.engine.plan import Secret
-from policies.models import Copy, FileServer, Media, StoragePolicy, Subclient
+from policies.models import BlackoutWindow, Copy, FileServer, Media, Schedule, StoragePolicy, Subclient
 from policies.secrets import REPOSITORY_PASSWORD
-from policies.services import create_copy, create_file_server, create_media, create_policy, create_subclient
+from policies.services import (
+    create_blackout_window,
+    create_copy,
+    create_file_server,
+    create_media,
+    create_policy,
+    create_schedule,
+    create_subclient,
+)
 from snapcopy_site.lib.roles import Role
 
 PASSWORD = "a repository password"
@@ -70,3 +79,27 @@ def make_subclient(
         policy=policy or make_policy(),
         content_paths=list(paths),
     )
+
+
+def make_schedule(subclient: Subclient | None, **values: Any) -> Schedule:
+    """A snapshot of the subclient at every full hour of UTC, unless told otherwise."""
+    given: dict[str, Any] = {
+        "name": "hourly",
+        "operation": "snapshot",
+        "subclient": subclient,
+        "cron": "0 * * * *",
+        "time_zone": "UTC",
+    }
+    return create_schedule(user=None, **(given | values))
+
+
+def make_blackout_window(**values: Any) -> BlackoutWindow:
+    """Nothing starts from 08:00 to 18:00 UTC, on every day, unless told otherwise."""
+    given: dict[str, Any] = {
+        "name": "office",
+        "days": list(range(7)),
+        "starts_at": time(8, 0),
+        "ends_at": time(18, 0),
+        "time_zone": "UTC",
+    }
+    return create_blackout_window(user=None, **(given | values))

@@ -28,6 +28,7 @@ class Filter:
     operation: str = ""
     subclient_id: int | None = None
     node_id: int | None = None
+    run_id: int | None = None
     since: date | None = None
     until: date | None = None
 
@@ -56,6 +57,8 @@ def filtered(wanted: Filter) -> QuerySet[Job]:
         jobs = jobs.filter(subclient=wanted.subclient_id)
     if wanted.node_id is not None:
         jobs = jobs.filter(node=wanted.node_id)
+    if wanted.run_id is not None:
+        jobs = jobs.filter(schedule_run=wanted.run_id)
     if wanted.since:
         jobs = jobs.filter(created_at__gte=_midnight(wanted.since))
     if wanted.until:
@@ -92,7 +95,14 @@ class JobStory:
 def story(job_id: int) -> JobStory:
     """Six queries. Raises Job.DoesNotExist."""
     job = Job.objects.select_related(
-        "subclient__file_server", "copy__policy", "snapshot", "backup_copy__media", "parent", "node", "acknowledged_by"
+        "subclient__file_server",
+        "copy__policy",
+        "snapshot",
+        "backup_copy__media",
+        "parent",
+        "node",
+        "acknowledged_by",
+        "schedule_run",
     ).get(pk=job_id)
     exceptions = job.exceptions.filter(attempt=job.attempt).order_by("pk")[:EXCEPTIONS_SHOWN]
     return JobStory(

@@ -44,7 +44,7 @@ def job_rows(request: HttpRequest) -> HttpResponse:
 @require_safe
 def job_csv(request: HttpRequest) -> StreamingHttpResponse:
     """Every job that matches the filters, newest first, streamed. Times are ISO 8601 in UTC, sizes in bytes."""
-    jobs = filtered(JobFilterForm(request.GET).wanted())
+    jobs = filtered(JobFilterForm(request.GET).wanted(run_id=key_of(request, "run")))
     response = StreamingHttpResponse(_lines(jobs.values_list(*COLUMNS).iterator(1000)), content_type="text/csv")
     response["Content-Disposition"] = f'attachment; filename="jobs-{timezone.localdate()}.csv"'
     return response
@@ -53,7 +53,8 @@ def job_csv(request: HttpRequest) -> StreamingHttpResponse:
 def _context(request: HttpRequest) -> dict[str, Any]:
     form = JobFilterForm(request.GET)
     before, after = key_of(request, "before"), key_of(request, "after")
-    page: Page = page_of(filtered(form.wanted()), before=before, after=after)
+    wanted = form.wanted(run_id=key_of(request, "run"))
+    page: Page = page_of(filtered(wanted), before=before, after=after)
     return {
         "form": form,
         "page": page,

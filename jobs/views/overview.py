@@ -10,6 +10,7 @@ from jobs import services
 from jobs.models import Job
 from jobs.selectors_pages import overview as reads
 from jobs.selectors_pages.protection import subclient_states
+from jobs.selectors_pages.schedules import coming_up
 from policies.models import FileServer, Media, StoragePolicy, Subclient
 from snapcopy_site.lib.roles import admin_required, viewer_required
 
@@ -34,6 +35,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "attention": attention,
         "attention_more": attention_count - len(attention),
         "media": reads.media_use(),
+        "coming_up": coming_up(),
     }
     return render(request, "jobs/overview.html", context)
 

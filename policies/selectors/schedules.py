@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from jobs.rules.recurrence import Blackout, blackout_until, jitter_seconds, next_slots
-from policies.models import BlackoutWindow, Schedule
+from policies.models import BlackoutWindow, Schedule, ScheduledOperation, Weekday
 
 
 def schedules() -> QuerySet[Schedule]:
@@ -43,3 +45,34 @@ def put_off_until(operation: str, moment: datetime, windows: Iterable[BlackoutWi
 
 def active_windows() -> list[BlackoutWindow]:
     return list(BlackoutWindow.objects.filter(is_active=True))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DescribedWindow:
+    """A blackout window in words. ``until``: when it ends, if it is on now."""
+
+    window: BlackoutWindow
+    days: str
+    operations: str
+    until: datetime | None
+
+
+def described_windows(*, now: datetime | None = None) -> list[DescribedWindow]:
+    """Every blackout window, by name."""
+    now = now or timezone.now()
+    return [
+        DescribedWindow(
+            window=window,
+            days=_days(window.days),
+            operations=", ".join(ScheduledOperation(name).label for name in window.operations) or "Everything",
+            until=put_off_until(window.operations[0] if window.operations else "", now, [window])
+            if window.is_active
+            else None,
+        )
+        for window in BlackoutWindow.objects.all()
+    ]
+
+
+def _days(days: Sequence[int]) -> str:
+    known = {tuple(range(7)): "Every day", tuple(range(5)): "Monday to Friday", (5, 6): "Saturday and Sunday"}
+    return known.get(tuple(sorted(days))) or ", ".join(Weekday(day).label for day in sorted(days))

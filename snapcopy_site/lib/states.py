@@ -40,6 +40,13 @@ LOOKS: dict[str, Look] = {
     "copied": Look("ok", "ok", "Copied"),
     "partial": Look("warn", "warn", "Copied, with exceptions"),
     "prevented": Look("idle", "stop", "Prevented"),
+    # slots of schedules
+    "launching": Look("live", "running", "Launching", spins=True),
+    "launched": Look("ok", "ok", "Launched"),
+    "nothing_new": Look("idle", "idle", "Nothing new"),
+    "missed": Look("warn", "warn", "Missed"),
+    "put_off": Look("warn", "clock", "Put off"),
+    "refused": Look("bad", "warn", "Refused"),
     # snapshots
     "present": Look("ok", "ok", "On storage"),
     "deleting": Look("idle", "running", "Deleting", spins=True),

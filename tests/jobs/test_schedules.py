@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from jobs.services import schedules as service
 from jobs.services.schedules import run_schedule_now, tick
 from policies import services as configuration
 from policies.models import AuditEntry, Schedule, Subclient
-from tests.factories import make_user
+from tests import factories
+from tests.factories import make_blackout_window, make_user
 from tests.job_factories import make_backup_copy, make_job, make_snapshot
 from tests.jobs.farm import backup_copy_of, configure
 
@@ -28,16 +29,9 @@ def subclient(db: None, redis_url: str, tmp_path: Path) -> Subclient:
     return configure(tmp_path)
 
 
-def make_schedule(subclient: Subclient | None, *, now: datetime = NOON, **values: Any) -> Schedule:
-    """Every hour of UTC, a snapshot of the subclient, unless told otherwise."""
-    given: dict[str, Any] = {
-        "name": "hourly",
-        "operation": "snapshot",
-        "subclient": subclient,
-        "cron": "0 * * * *",
-        "time_zone": "UTC",
-    }
-    return configuration.create_schedule(user=None, now=now, **(given | values))
+def make_schedule(subclient: Subclient | None, **values: Any) -> Schedule:
+    """Switched on at noon."""
+    return factories.make_schedule(subclient, **({"now": NOON} | values))
 
 
 def end_all_jobs() -> None:
@@ -201,20 +195,9 @@ def test_a_launch_that_dies_in_the_middle_leaves_no_job(subclient: Subclient, mo
     assert ScheduleRun.objects.get().state == SlotState.LAUNCHING
 
 
-def make_window(**values: Any) -> None:
-    given: dict[str, Any] = {
-        "name": "office",
-        "days": list(range(7)),
-        "starts_at": time(8, 0),
-        "ends_at": time(18, 0),
-        "time_zone": "UTC",
-    }
-    configuration.create_blackout_window(user=None, **(given | values))
-
-
 def test_a_blackout_window_puts_a_slot_off_to_its_end(subclient: Subclient) -> None:
     make_schedule(subclient, cron="0 13 * * *")
-    make_window()
+    make_blackout_window()
     tick(now=NOON + timedelta(hours=1))
     assert slots() == [("01 13:00", SlotState.PUT_OFF)]
     assert "until 2026-06-01 18:00 UTC" in ScheduleRun.objects.get().sentence
@@ -226,7 +209,7 @@ def test_a_blackout_window_puts_a_slot_off_to_its_end(subclient: Subclient) -> N
 
 def test_of_the_slots_that_were_put_off_only_the_newest_runs(subclient: Subclient) -> None:
     make_schedule(subclient)
-    make_window()
+    make_blackout_window()
     for hour in range(1, 6):
         tick(now=NOON + timedelta(hours=hour))
     tick(now=NOON + timedelta(hours=5, minutes=59))
@@ -239,15 +222,15 @@ def test_of_the_slots_that_were_put_off_only_the_newest_runs(subclient: Subclien
 
 def test_a_blackout_window_of_another_operation_is_none_of_its_business(subclient: Subclient) -> None:
     make_schedule(subclient)
-    make_window(operations=["prune", "verify"])
-    make_window(name="off", is_active=False)
+    make_blackout_window(operations=["prune", "verify"])
+    make_blackout_window(name="off", is_active=False)
     tick(now=NOON + timedelta(hours=1))
     assert slots() == [("01 13:00", SlotState.LAUNCHED)]
 
 
 def test_a_schedule_that_was_switched_off_does_not_run_what_was_put_off(subclient: Subclient) -> None:
     schedule = make_schedule(subclient)
-    make_window()
+    make_blackout_window()
     tick(now=NOON + timedelta(hours=1))
     configuration.update_schedule(schedule, user=None, is_active=False)
     tick(now=NOON + timedelta(hours=7))
@@ -268,7 +251,7 @@ def test_a_spread_slot_starts_later_and_always_as_much_later(subclient: Subclien
 def test_run_now_is_a_start_by_the_person(subclient: Subclient) -> None:
     """RULES P3: what started the job is a person, not the schedule."""
     schedule = make_schedule(subclient, is_active=False)
-    make_window()
+    make_blackout_window()
     anna = make_user(username="anna")
     run = run_schedule_now(schedule, user=anna, now=NOON)
     job = Job.objects.get()

@@ -11,7 +11,14 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from policies.models import AccessNode
 from snapcopy_site.lib.roles import Role, has_role, role_of
-from tests.factories import make_media, make_policy, make_subclient, make_user
+from tests.factories import (
+    make_blackout_window,
+    make_media,
+    make_policy,
+    make_schedule,
+    make_subclient,
+    make_user,
+)
 
 WITHOUT_ROLE = {
     "healthz",
@@ -73,6 +80,8 @@ def objects(db: None) -> dict[str, int]:
         "policy": policy.pk,
         "copy": policy.copies.get(kind="primary_backup").pk,
         "node": node.pk,
+        "schedule": make_schedule(subclient).pk,
+        "blackout": make_blackout_window().pk,
         "user": make_user(Role.VIEWER, username="somebody").pk,
     }
 

@@ -139,6 +139,7 @@ NAVIGATION = (
     NavItem(label="Jobs", icon="jobs", url_name="job-list", key="j"),
     NavItem(label="Restore", icon="restore", url_name="restore", key="r"),
     NavItem(label="Policies", icon="policies", url_name="policies:policy_list", key="s"),
+    NavItem(label="Schedules", icon="calendar", url_name="schedule-list", key="c"),
     NavItem(label="Media", icon="media", url_name="policies:media_list", key="m"),
     NavItem(label="Access nodes", icon="nodes", url_name="policies:node_list", key="n"),
     NavItem(label="Activity", icon="activity", url_name="policies:activity", key="a"),

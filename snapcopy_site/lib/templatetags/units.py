@@ -136,6 +136,14 @@ def moment(value: datetime | None) -> str:
 
 
 @register.filter
+def clock(value: datetime | None) -> str:
+    """What the clocks of the value's own zone show: ``Mon 2026-01-05 20:00 +01:00``; of UTC without an offset."""
+    if value is None:
+        return UNKNOWN
+    return f"{value:%a %Y-%m-%d %H:%M}{f' {value.isoformat()[-6:]}' if value.utcoffset() else ''}"
+
+
+@register.filter
 def ago(value: datetime | None) -> SafeString | str:
     """``<time>`` with the relative time shown and the absolute one on hover."""
     return _time(value, relative(value)) if value else UNKNOWN
