@@ -130,6 +130,10 @@ def test_b11_a_second_request_attaches_to_the_running_one(subclient: Subclient, 
     assert not job.parameters["goes_on"]
     assert launch_backup_copy(subclient, snapshot=second) == job
     job.refresh_from_db()
+    assert job.parameters["then"] == [BackupCopy.objects.get(snapshot=second).pk]
+    assert not job.parameters["goes_on"]
+    assert launch_backup_copy(subclient) == job
+    job.refresh_from_db()
     assert job.parameters["goes_on"]
     assert Job.objects.filter(operation="backup_copy").count() == 1
 
@@ -160,7 +164,8 @@ def test_b5_the_oldest_waiting_snapshot_is_taken_and_older_ones_than_a_copied_on
     old, copied, newer, newest = (make_snapshot(subclient, n=number) for number in range(4))
     make_backup_copy(copied, backup_copy_of(subclient))
     assert launch_backup_copy(subclient).snapshot == newer
-    assert not BackupCopy.objects.filter(snapshot=old).exists()
+    left = BackupCopy.objects.get(snapshot=old)
+    assert (left.state, "newer snapshot" in left.state_reason) == (CopyState.NOT_SELECTED, True)
     assert BackupCopy.objects.get(snapshot=newest).state == CopyState.TO_BE_COPIED
 
 
