@@ -2,26 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from jobs.models import ScheduleRun
+from jobs.models import Job, ScheduleRun
 from jobs.services.errors import CannotLaunch
 from jobs.services.launch_many import Launched, Scope, launch_backup_copies, launch_snapshots
-from policies.models import FileServer, Schedule, ScheduledOperation, StoragePolicy, Subclient
+from jobs.services.upkeep import launch_aging, launch_prune, launch_verify
+from policies.models import FileServer, Media, Schedule, ScheduledOperation, StoragePolicy, Subclient
 
 
 def launch_scheduled(schedule: Schedule, *, run: ScheduleRun, **who: Any) -> Launched:
     """Launch everything the schedule is about; ``who`` = initiator, how and user. What cannot be is in ``refused``."""
+    given = {"schedule_run": run, **who}
     try:
         match schedule.operation:
             case ScheduledOperation.SNAPSHOT:
-                return launch_snapshots(scope=_sources(schedule), level=schedule.level, schedule_run=run, **who)
+                return launch_snapshots(scope=_sources(schedule), level=schedule.level, **given)
             case ScheduledOperation.BACKUP_COPY:
-                return launch_backup_copies(scope=_sources(schedule), copy=schedule.copy, schedule_run=run, **who)
+                return launch_backup_copies(scope=_sources(schedule), copy=schedule.copy, **given)
+            case ScheduledOperation.AGING:
+                return Launched(jobs=[launch_aging(**given)])
+            case ScheduledOperation.PRUNE:
+                return _per_medium(schedule, partial(launch_prune, **given))
+            case ScheduledOperation.VERIFY:
+                return _per_medium(schedule, partial(launch_verify, percent=schedule.verify_percent, **given))
             case _:
                 raise CannotLaunch(f"{schedule.get_operation_display()} cannot be launched by a schedule.")
     except CannotLaunch as refusal:
         return Launched(refused=[refusal.sentence])
+
+
+def _per_medium(schedule: Schedule, launch: Callable[..., Job]) -> Launched:
+    """The schedule's medium, or every active one that something was copied to."""
+    everywhere = Media.objects.filter(is_active=True, repository_id__isnull=False).order_by("name")
+    launched = Launched()
+    for medium in [schedule.media] if schedule.media else everywhere:
+        try:
+            launched.jobs.append(launch(media=medium))
+        except CannotLaunch as refusal:
+            launched.refused.append(refusal.sentence)
+    return launched
 
 
 def _sources(schedule: Schedule) -> Scope:

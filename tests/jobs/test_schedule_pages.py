@@ -22,6 +22,7 @@ from tests.jobs.farm import configure
 
 @pytest.fixture
 def subclient(db: None, redis_url: str, tmp_path: Path) -> Subclient:
+    Schedule.objects.all().delete()
     return configure(tmp_path)
 
 

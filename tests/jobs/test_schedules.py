@@ -15,7 +15,7 @@ from jobs.models import How, Initiator, Job, JobState, Operation, ScheduleRun, S
 from jobs.services import schedules as service
 from jobs.services.schedules import run_schedule_now, tick
 from policies import services as configuration
-from policies.models import AuditEntry, Schedule, Subclient
+from policies.models import AuditEntry, Media, Schedule, Subclient
 from tests import factories
 from tests.factories import make_blackout_window, make_user
 from tests.job_factories import make_backup_copy, make_job, make_snapshot
@@ -26,6 +26,7 @@ NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 
 @pytest.fixture
 def subclient(db: None, redis_url: str, tmp_path: Path) -> Subclient:
+    Schedule.objects.all().delete()
     return configure(tmp_path)
 
 
@@ -75,6 +76,7 @@ def test_a_slot_is_never_run_twice_even_when_its_schedule_forgot_it(subclient: S
 
 @pytest.mark.django_db(transaction=True)
 def test_two_schedulers_at_once_launch_each_slot_once(redis_url: str, tmp_path: Path) -> None:
+    Schedule.objects.all().delete()
     subclient = configure(tmp_path)
     for number in range(6):
         make_schedule(subclient, name=f"s{number}", operation="backup_copy", cron="*/5 * * * *")
@@ -276,6 +278,30 @@ def test_a_quiet_tick_costs_three_queries(subclient: Subclient, django_assert_nu
         make_schedule(subclient, name=f"s{number}")
     with django_assert_num_queries(3):
         tick(now=NOON + timedelta(minutes=5))
+
+
+def test_aging_pruning_and_verification_are_launched(subclient: Subclient) -> None:
+    """RULES R4; media that nothing was copied to yet are passed over."""
+    medium = backup_copy_of(subclient).media
+    assert medium is not None
+    Media.objects.create(name="empty", kind="disk")
+    make_schedule(None, name="a", operation="aging")
+    make_schedule(None, name="v", operation="verify", verify_percent=7)
+    tick(now=NOON + timedelta(hours=1))
+    assert {job.operation for job in Job.objects.all()} == {Operation.AGING}
+    Media.objects.filter(pk=medium.pk).update(repository_id="f" * 64)
+    end_all_jobs()
+    tick(now=NOON + timedelta(hours=2))
+    verify = Job.objects.get(operation=Operation.VERIFY)
+    assert (verify.media, verify.parameters["percent"]) == (medium, 7)
+    make_schedule(None, name="p", operation="prune", media=medium)
+    tick(now=NOON + timedelta(hours=3))
+    refused = ScheduleRun.objects.filter(schedule__name="p").get()
+    assert (refused.state, "verifies disk-tree" in refused.sentence) == (SlotState.REFUSED, True)
+    end_all_jobs()
+    Schedule.objects.filter(name="v").update(is_active=False)
+    tick(now=NOON + timedelta(hours=4))
+    assert Job.objects.filter(operation=Operation.PRUNE).get().media == medium
 
 
 @pytest.mark.parametrize(
