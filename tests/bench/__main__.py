@@ -9,10 +9,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from .cases import CASES, Bench, Row, of_named_tree
+from .cases import CASES as TREES
+from .cases import Bench, Row, of_named_tree
 from .contenders import contenders
+from .snapshots import extent_diff, snapshot_diff
 from .table import render
 from .trees import make
+
+CASES = {**TREES, "snapshot-diff": snapshot_diff, "extent-diff": extent_diff}
 
 
 def _arguments() -> argparse.Namespace:
@@ -20,11 +24,16 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--cases", default=",".join(CASES), help=f"of {', '.join(CASES)}; comma-separated")
     parser.add_argument("--tree", action="append", type=Path, default=[], help="a source that is there, instead")
     parser.add_argument("--with", dest="names", default="ours,restic,borg,rsync", help="who is measured; ours first")
-    parser.add_argument("--restic", default="restic", help="the restic program to compare with")
+    parser.add_argument("--restic", action="append", help="the restic program to compare with; again for another")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--scale", type=float, default=1.0, help="size of generated trees, 1 = about 1 GB each")
     parser.add_argument(
         "--patient", type=float, default=0.0, help="seconds to wait for a quiet machine before each run"
+    )
+    parser.add_argument(
+        "--restore-to",
+        type=Path,
+        help="where restores are made; a file system in memory shows the programs, not how a disk makes files",
     )
     parser.add_argument("--work", type=Path, help="scratch space; kept, and its trees used again")
     parser.add_argument("--profile", action="store_true", help="also print where the time of ours goes")
@@ -36,7 +45,7 @@ def _tell(text: str) -> None:
 
 
 def _run(arguments: argparse.Namespace, work: Path) -> None:
-    people = contenders(arguments.names.split(","), arguments.restic)
+    people = contenders(arguments.names.split(","), arguments.restic or ["restic"])
     bench = Bench(
         work=work,
         contenders=people,
@@ -44,6 +53,7 @@ def _run(arguments: argparse.Namespace, work: Path) -> None:
         scale=arguments.scale,
         tell=_tell,
         patience_seconds=arguments.patient,
+        restore_to=arguments.restore_to or work,
     )
     cases = [of_named_tree(path) for path in arguments.tree] or [CASES[name] for name in arguments.cases.split(",")]
     rows: list[Row] = []

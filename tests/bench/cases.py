@@ -29,13 +29,17 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """``work`` is scratch space of this run; ``patience_seconds`` how long a quiet moment is waited for."""
+    """``work`` is scratch space of this run; ``patience_seconds`` how long a quiet moment is waited for.
+
+    Restores are made below ``restore_to``.
+    """
 
     work: Path
     contenders: Sequence[Contender]
     rounds: int
     scale: float
     tell: Callable[[str], None]
+    restore_to: Path
     patience_seconds: float = 0.0
 
     def copy(self, contender: Contender, tree: Tree) -> Figures:
@@ -84,7 +88,7 @@ def copies(bench: Bench, tree: Tree, *, may_change: bool, only_first: bool = Fal
 def _restored(bench: Bench, contender: Contender, place: Path) -> Figures:
     """Into a directory that is gone afterwards; the repository is in the page cache for everybody."""
     warm(named("repository", place / "repository"))
-    target = bench.work / "restored"
+    target = bench.restore_to / "restored"
     target.mkdir()
     wait_until_quiet(bench.patience_seconds)
     try:

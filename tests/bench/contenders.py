@@ -139,12 +139,15 @@ class Rsync:
         return run(["rsync", "-a", f"{place / 'repository'}/", f"{target}/"], {})
 
 
-def contenders(names: list[str], restic: str) -> list[Contender]:
-    """Those of the names that are installed. ``restic`` is the program to run."""
-    everybody: dict[str, tuple[Contender, str]] = {
-        "ours": (Ours(), sys.executable),
-        "restic": (Restic(program=restic), restic),
-        "borg": (Borg(), "borg"),
-        "rsync": (Rsync(), "rsync"),
+def contenders(names: list[str], restics: list[str]) -> list[Contender]:
+    """Those of the names that are installed. ``restics`` are the programs to run for that name."""
+    everybody: dict[str, list[tuple[Contender, str]]] = {
+        "ours": [(Ours(), sys.executable)],
+        "restic": [
+            (Restic(name="restic" if not number else f"restic {number + 1}", program=path), path)
+            for number, path in enumerate(restics)
+        ],
+        "borg": [(Borg(), "borg")],
+        "rsync": [(Rsync(), "rsync")],
     }
-    return [everybody[name][0] for name in names if shutil.which(everybody[name][1])]
+    return [contender for name in names for contender, program in everybody[name] if shutil.which(program)]

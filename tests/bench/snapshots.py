@@ -1,0 +1,134 @@
+"""Cases on btrfs: the first look at a new snapshot, of which little changed. Needs root and a loop device.
+
+Everybody sees a snapshot of his own under one and the same path: nobody finds in memory what another looked at.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from tests.loopmounts import mounted
+
+from .cases import CHANGED_SHARE, Bench, Row
+from .contenders import Contender, Ours
+from .measuring import wait_until_quiet
+from .trees import SEED, change, named
+
+_FILES: Final = 200_000
+_FILE_BYTES: Final = 1500
+_LARGE_BYTES: Final = 4 << 30
+_PLACES: Final = 40
+_MEBIBYTE: Final = 1 << 20
+_VOLUME_BYTES: Final = 16 << 30
+
+Changes = Callable[[Path, int], None]
+"""Changes the content for a round with that number."""
+
+
+def snapshot_diff(bench: Bench) -> list[Row]:
+    """0.1 % of 200,000 files changed."""
+    count = int(_FILES * bench.scale)
+
+    def fill(content: Path) -> None:
+        source = random.Random(SEED)
+        for number in range(0, count, 50):
+            directory = content / f"d{number // 5000}" / f"e{number // 50 % 100:02d}"
+            directory.mkdir(parents=True)
+            for name in range(min(50, count - number)):
+                (directory / f"file{name:02d}").write_bytes(source.randbytes(_FILE_BYTES))
+
+    def act(content: Path, number: int) -> None:
+        change(named("content", content), share=CHANGED_SHARE, seed=number)
+
+    title = f"snapshot of {count:,} files, {CHANGED_SHARE:.1%} changed, first look"
+    return [_row(bench, title, fill, act)]
+
+
+def extent_diff(bench: Bench) -> list[Row]:
+    """1 % of a file of 4 GiB changed, in 40 places."""
+    size = int(_LARGE_BYTES * bench.scale)
+    length = size // 100 // _PLACES
+
+    def fill(content: Path) -> None:
+        source = random.Random(SEED)
+        content.mkdir(exist_ok=True)
+        with open(content / "large", "wb") as file:
+            file.writelines(source.randbytes(_MEBIBYTE) for _ in range(0, size, _MEBIBYTE))
+
+    def act(content: Path, number: int) -> None:
+        source = random.Random(number)
+        with open(content / "large", "r+b") as file:
+            for _ in range(_PLACES):
+                file.seek(source.randrange(size - length))
+                file.write(source.randbytes(length))
+
+    title = f"snapshot of a file of {size / 2**30:.1f} GiB, 1 % changed in {_PLACES} places"
+    return [_row(bench, title, fill, act)]
+
+
+def _row(bench: Bench, title: str, fill: Callable[[Path], None], act: Changes) -> Row:
+    row = Row(title=title)
+    with mounted("btrfs", bench.work / "volume", size_bytes=_VOLUME_BYTES) as mount:
+        content, view = mount / "content", bench.work / "view"
+        view.mkdir(exist_ok=True)
+        _btrfs("subvolume", "create", content)
+        fill(content)
+        before = _snapshot(content, mount / "before")
+        for contender in bench.contenders:
+            contender.prepare(bench.place(contender))
+            with _shown(before, view):
+                contender.copy(view, bench.work / "places" / contender.name)
+        for number in range(bench.rounds):
+            before = _round(bench, row, number, before=before, act=act)
+        for contender in bench.contenders:
+            bench.clear(contender)
+    return row
+
+
+def _round(bench: Bench, row: Row, number: int, *, before: Path, act: Changes) -> Path:
+    """One change and everybody's copy of it. Returns the snapshot the next round compares with."""
+    content = before.parent / "content"
+    act(content, number)
+    after = _snapshot(content, before.parent / f"after {number}")
+    for contender in bench.contenders:
+        current = _snapshot(content, before.parent / f"{contender.name} {number}")
+        os.sync()
+        wait_until_quiet(bench.patience_seconds)
+        with _shown(current, bench.work / "view"):
+            row.add(
+                contender, _knowing(contender, before).copy(bench.work / "view", bench.work / "places" / contender.name)
+            )
+        _btrfs("subvolume", "delete", current)
+        bench.tell(f"{row.title} {number + 1}/{bench.rounds} {contender.name}")
+    _btrfs("subvolume", "delete", before)
+    return after
+
+
+def _knowing(contender: Contender, before: Path) -> Contender:
+    """Ours is told where the older snapshot is; the others have no use for it."""
+    return replace(contender, arguments=("--previous", str(before))) if isinstance(contender, Ours) else contender
+
+
+@contextmanager
+def _shown(snapshot: Path, view: Path) -> Iterator[None]:
+    subprocess.run(["mount", "--bind", snapshot, view], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", view], check=True)
+
+
+def _snapshot(source: Path, target: Path) -> Path:
+    _btrfs("subvolume", "snapshot", "-r", source, target)
+    return target
+
+
+def _btrfs(*words: str | Path) -> None:
+    subprocess.run(["btrfs", *map(str, words)], check=True, capture_output=True)
