@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from jobs.views import download, history, job, overview, protect, restore, schedules, testing, theme
+from jobs.views import download, history, job, overview, protect, restore, schedules, testing, theme, upkeep
 
 _subclient = "protect/<str:server>/<str:name>/"
 
@@ -17,6 +17,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(_subclient, protect.subclient, name="subclient"),
     path(f"{_subclient}live/", protect.subclient_live, name="subclient-live"),
     path(f"{_subclient}snapshot/", protect.snapshot_now, name="snapshot-now"),
+    path(f"{_subclient}acknowledge/", upkeep.acknowledge_source, name="acknowledge-source"),
     path(f"{_subclient}copy/", protect.copy_now, name="copy-now"),
     path("snapshots/<int:pk>/delete/", protect.delete_snapshot, name="snapshot-delete"),
     path("jobs/", history.job_list, name="job-list"),
@@ -38,6 +39,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("restore/<int:pk>/file/", download.download_file, name="download-file"),
     path("restore/<int:pk>/start/", restore.start_restore, name="restore-start"),
     path("restore/from/<str:server>/<str:name>/", restore.restore_subclient, name="restore-subclient"),
+    path("aging/", upkeep.aging, name="aging"),
+    path("aging/now/", upkeep.age_now, name="age-now"),
+    path("media/<int:pk>/prune/", upkeep.prune_media, name="media-prune"),
+    path("media/<int:pk>/verify/", upkeep.verify_media, name="media-verify"),
     path("test/media/<int:pk>/", testing.test_media, name="test-media"),
     path("test/file-server/<int:pk>/", testing.test_file_server, name="test-file-server"),
 ]

@@ -9,6 +9,7 @@ from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
 from jobs.engine.errors import EngineError
+from jobs.engine.events import Event, Notice, PhaseName, Sink
 from jobs.engine.ids import FileId
 from jobs.engine.media.base import Media as MediaDriver
 from jobs.engine.media.base import Usage
@@ -31,6 +32,7 @@ def run(task: Task) -> Outcome:
     media = task.job.media
     if media is None:
         raise ConfigurationDeleted("The medium of this job was deleted.")
+    task.phase(PhaseName.PREPARE)
     driver, password = resolve_media(media), media_password(media)
     try:
         doomed = list(_aged(media).values_list("pk", "snapshot_file_id"))
@@ -70,8 +72,19 @@ def _forget(task: Task, driver: MediaDriver, password: Secret, ids: list[str]) -
     there = {file_id for file_id, _ in repository.list_files(FileKind.SNAPSHOT)}
     doomed = tuple(FileId(file_id) for file_id in ids if file_id in there)
     if doomed:
-        forget.run(forget.ForgetPlan(ids=doomed), driver, password, task.recorder, task.orders, task.clock)
+        forget.run(forget.ForgetPlan(ids=doomed), driver, password, _Notices(task.recorder), task.orders, task.clock)
     return len(doomed)
+
+
+class _Notices:
+    """Passes on sentences only: forgetting is a part of this job and has no phases of its own."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+
+    def emit(self, event: Event) -> None:
+        if isinstance(event, Notice):
+            self._sink.emit(event)
 
 
 def _usage(driver: MediaDriver) -> Usage | None:

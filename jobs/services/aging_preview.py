@@ -87,6 +87,8 @@ def _by_deactivation(copy: Copy, now: datetime) -> list[Deletion]:
 
 def _over(copy: Copy, subclient: Subclient, kept: Kept, days: Calendar, now: datetime) -> dict[int, Judged]:
     """What is over its retention, by row id."""
+    if kept.ages_nothing or subclient.aging_frozen_at is not None:
+        return {}
     try:
         if copy.kind in BACKUP_KINDS:
             judged = judge_backup_copies(copy, subclient, kept, calendar=days, now=now)

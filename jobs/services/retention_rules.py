@@ -36,6 +36,11 @@ class Kept:
     def is_spool(self) -> bool:
         return self.retention == Retention.SPOOL
 
+    @property
+    def ages_nothing(self) -> bool:
+        """Nothing can be over its retention: whoever only looks for that need not look."""
+        return not self.ages or self.retention == Retention.INFINITE
+
     def for_backups(self) -> BackupRule:
         """Raises ValueError for extended rules that R3 does not allow."""
         if self.retention == Retention.INFINITE:

@@ -23,6 +23,9 @@ EXPECTED: Final[dict[str, tuple[PhaseName, ...]]] = {
     Operation.BACKUP_COPY: (PhaseName.PREPARE, PhaseName.COPY, PhaseName.COMMIT),
     Operation.RESTORE: (PhaseName.PREPARE, PhaseName.RESTORE, PhaseName.FINISH),
     Operation.DELETE_SNAPSHOT: (PhaseName.PREPARE, PhaseName.PRUNE),
+    Operation.AGING: (PhaseName.CHECK,),
+    Operation.PRUNE: (PhaseName.PREPARE, PhaseName.SCAN, PhaseName.PRUNE, PhaseName.COMMIT),
+    Operation.VERIFY: (PhaseName.PREPARE, PhaseName.CHECK),
     Operation.TEST: (PhaseName.CHECK,),
     Operation.DEMO: (PhaseName.PREPARE, PhaseName.SNAPSHOT, PhaseName.RESTORE, PhaseName.FINISH),
 }

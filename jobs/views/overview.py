@@ -9,6 +9,7 @@ from django.views.decorators.http import require_POST, require_safe
 from jobs import services
 from jobs.models import Job
 from jobs.selectors_pages import overview as reads
+from jobs.selectors_pages import upkeep
 from jobs.selectors_pages.protection import subclient_states
 from jobs.selectors_pages.schedules import coming_up
 from policies.models import FileServer, Media, StoragePolicy, Subclient
@@ -35,6 +36,8 @@ def overview(request: HttpRequest) -> HttpResponse:
         "attention": attention,
         "attention_more": attention_count - len(attention),
         "media": reads.media_use(),
+        "frozen": upkeep.frozen_subclients(),
+        "limits": upkeep.limit_warnings(),
         "coming_up": coming_up(),
     }
     return render(request, "jobs/overview.html", context)

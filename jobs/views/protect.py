@@ -16,6 +16,7 @@ from jobs.rules import states
 from jobs.selectors import holds_on
 from jobs.selectors_pages.chain import chain
 from jobs.selectors_pages.protection import SubclientState, active_backup_copies, subclient_states
+from jobs.selectors_pages.upkeep import limit_warnings
 from policies.models import FileServer, Subclient
 from snapcopy_site.lib.paging import key_of
 from snapcopy_site.lib.roles import admin_required, operator_required, viewer_required
@@ -110,6 +111,8 @@ def _context(row: SubclientState, *, before: int | None = None) -> dict[str, Any
         "chain": links,
         "is_first_page": before is None,
         "copies": active_backup_copies(found),
+        "frozen": [found] if found.aging_frozen_at else [],
+        "limits": limit_warnings(pk=found.pk),
     }
 
 

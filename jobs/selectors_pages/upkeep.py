@@ -1,0 +1,73 @@
+"""What pages say of aging, pruning and verification, and what calls for a person there (RULES R4, R8, R10)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, Q, Sum
+
+from jobs.engine.snapshots.registry import ENGINES
+from jobs.models import BackupCopy, CopyState, Job, JobState, Operation, SnapshotState
+from jobs.rules import states
+from jobs.rules.retention import limit_warning
+from policies.models import Media, Subclient
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upkeep:
+    """Of one medium. ``aged_*``: logically aged, space not freed yet. Jobs are the last of their kind that ended."""
+
+    aged_copies: int
+    aged_bytes: int
+    active: Job | None
+    pruned: Job | None
+    verified: Job | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitWarning:
+    subclient: Subclient
+    sentence: str
+
+
+def upkeep_of(media: Media) -> Upkeep:
+    waiting = BackupCopy.objects.filter(media=media, state=CopyState.AGED, forgotten_at__isnull=True)
+    figures = waiting.aggregate(copies=Count("pk"), size=Sum("logical_bytes"))
+    jobs = Job.objects.filter(media=media, operation__in=(Operation.PRUNE, Operation.VERIFY)).order_by("-pk")
+    over = jobs.filter(state__in=(JobState.COMPLETED, JobState.COMPLETED_WITH_ERRORS, JobState.FAILED))
+    return Upkeep(
+        aged_copies=figures["copies"],
+        aged_bytes=figures["size"] or 0,
+        active=jobs.filter(state__in=states.ACTIVE).first(),
+        pruned=over.filter(operation=Operation.PRUNE).first(),
+        verified=over.filter(operation=Operation.VERIFY).first(),
+    )
+
+
+def last_aging() -> Job | None:
+    """The newest aging job, over or not."""
+    return Job.objects.filter(operation=Operation.AGING).order_by("-pk").first()
+
+
+def frozen_subclients() -> list[Subclient]:
+    """Those that the source guard stopped (RULES R10)."""
+    frozen = Subclient.objects.filter(aging_frozen_at__isnull=False)
+    return list(frozen.select_related("file_server").order_by("aging_frozen_at"))
+
+
+def limit_warnings(**only: Any) -> list[LimitWarning]:
+    """RULES R8: subclients that come near to what their storage allows. ``only`` filters them."""
+    limits = {name: kind.snapshot_limit for name, kind in ENGINES.items() if kind.snapshot_limit}
+    if not limits:
+        return []
+    counted = (
+        Subclient.objects.filter(file_server__engine__in=limits, **only)
+        .select_related("file_server")
+        .annotate(present=Count("snapshots", filter=Q(snapshots__state=SnapshotState.PRESENT)))
+    )
+    found = (
+        LimitWarning(subclient=one, sentence=limit_warning(present=one.present, limit=limits[one.file_server.engine]))
+        for one in counted
+    )
+    return [one for one in found if one.sentence]

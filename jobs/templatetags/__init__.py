@@ -1,0 +1,1 @@
+"""Tags that show the work on pages of other apps."""
