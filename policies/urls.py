@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from policies.views import activity, copies, media, nodes, schedules, sources, storage_policies, users, wizard
+from policies.views import activity, copies, media, nodes, restarts, schedules, sources, storage_policies, users, wizard
 
 app_name = "policies"
 
@@ -49,6 +49,9 @@ urlpatterns = [
     path("schedules/blackouts/add/", schedules.blackout_create, name="blackout_create"),
     path("schedules/blackouts/<int:pk>/edit/", schedules.blackout_edit, name="blackout_edit"),
     path("schedules/blackouts/<int:pk>/delete/", schedules.blackout_delete, name="blackout_delete"),
+    path("jobs/restarts/", restarts.restart_list, name="restart_list"),
+    path("jobs/restarts/<slug:operation>/edit/", restarts.restart_edit, name="restart_edit"),
+    path("jobs/restarts/<slug:operation>/reset/", restarts.restart_reset, name="restart_reset"),
     path("users/", users.user_list, name="user_list"),
     path("users/add/", users.user_create, name="user_create"),
     path("users/<int:pk>/", users.user_detail, name="user_detail"),

@@ -15,17 +15,24 @@ MOST_LOST_ATTEMPTS: Final = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """``times`` retries; the first after ``first_seconds``, each next one twice as long, at most ``most_seconds``."""
+    """``times`` retries; the first after ``first_seconds``, each next one twice as long, at most ``most_seconds``.
+
+    No retry begins later than ``total_seconds`` after the launch; None = however long it took.
+    """
 
     times: int
     first_seconds: float = 30
     most_seconds: float = 3600
+    total_seconds: float | None = None
 
-    def wait_seconds(self, retries: int) -> float | None:
-        """Seconds until the next try after ``retries`` retries; None = no more."""
+    def wait_seconds(self, retries: int, *, elapsed_seconds: float = 0.0) -> float | None:
+        """Seconds until the next try after so many retries, so long after the launch; None = no more."""
         if retries >= self.times:
             return None
-        return min(self.first_seconds * float(1 << min(retries, 30)), self.most_seconds)
+        wait = min(self.first_seconds * float(1 << min(retries, 30)), self.most_seconds)
+        if self.total_seconds is not None and elapsed_seconds + wait > self.total_seconds:
+            return None
+        return wait
 
 
 POLICIES: Final[Mapping[str, RetryPolicy]] = {
@@ -40,4 +47,4 @@ POLICIES: Final[Mapping[str, RetryPolicy]] = {
     "prune": RetryPolicy(times=5),
     "verify": RetryPolicy(times=3),
 }
-"""Per operation. A Test says what it found at once; nobody wants it later."""
+"""Per operation, unless an admin set another. A Test says what it found at once; nobody wants it later."""

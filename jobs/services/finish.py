@@ -27,7 +27,7 @@ from jobs.models import (
 )
 from jobs.progress import end_phases, note
 from jobs.rules import states
-from jobs.rules.retry import MOST_LOST_ATTEMPTS, POLICIES
+from jobs.rules.retry import MOST_LOST_ATTEMPTS
 from jobs.services.chain import next_of_chain
 from jobs.services.copy_states import mark_failed, mark_missing, mark_offline, mark_stopped
 from jobs.services.dispatch import dispatch
@@ -42,6 +42,7 @@ from jobs.services.outcomes import (
     Suspended,
     ToRetry,
 )
+from jobs.services.restarts import retry_wait_seconds
 from jobs.services.spool import apply_spool
 
 _PHASE_ENDS = {
@@ -130,7 +131,7 @@ def _as_wanted(job: Job, outcome: Outcome) -> Outcome:
         return Killed(reason="killed before its backup copy; the snapshot is kept")
     if isinstance(outcome, Interrupted) and outcome.lost and job.lost_attempts + 1 >= MOST_LOST_ATTEMPTS:
         return Failed.by(ProcessLost(f"The process of this job was lost {MOST_LOST_ATTEMPTS} times: {outcome.reason}."))
-    if isinstance(outcome, ToRetry) and POLICIES[job.operation].wait_seconds(job.retries) is None:
+    if isinstance(outcome, ToRetry) and retry_wait_seconds(job) is None:
         return Failed(code=outcome.code, sentence=outcome.sentence, hint=outcome.hint)
     return outcome
 
@@ -202,7 +203,7 @@ def _blame(job: Job, outcome: Failed | ToRetry) -> None:
 
 
 def _wait_for_retry(job: Job, outcome: ToRetry, now: datetime) -> None:
-    wait = POLICIES[job.operation].wait_seconds(job.retries) or 0.0
+    wait = retry_wait_seconds(job, now=now) or 0.0
     job.retries += 1
     job.retry_at = now + timedelta(seconds=wait)
     job.state, job.state_reason, job.node = JobState.PENDING, outcome.sentence, None

@@ -16,6 +16,7 @@ from .media import (
     update_media,
 )
 from .nodes import create_node, delete_node, set_node_draining, set_node_enabled, update_node
+from .restarts import reset_restart_policy, set_restart_policy
 from .schedules import (
     create_blackout_window,
     create_schedule,
@@ -62,11 +63,13 @@ __all__ = [
     "place_copy",
     "plan_next",
     "record_copied_bytes",
+    "reset_restart_policy",
     "run_file_server_test",
     "run_media_test",
     "set_node_draining",
     "set_node_enabled",
     "set_repository_id",
+    "set_restart_policy",
     "set_user_active",
     "set_user_role",
     "store_test_report",

@@ -68,7 +68,7 @@ def test_only_admins_reach_what_changes_the_configuration(name: str) -> None:
 
 
 @pytest.fixture
-def objects(db: None) -> dict[str, int]:
+def objects(db: None) -> dict[str, int | str]:
     """One of everything, and the id that each kind of address needs."""
     subclient = make_subclient(policy=make_policy(media=make_media()))
     node = AccessNode.objects.create(name="n1")
@@ -82,11 +82,12 @@ def objects(db: None) -> dict[str, int]:
         "node": node.pk,
         "schedule": make_schedule(subclient).pk,
         "blackout": make_blackout_window().pk,
+        "restart": "prune",
         "user": make_user(Role.VIEWER, username="somebody").pk,
     }
 
 
-def address(name: str, objects: dict[str, int]) -> str:
+def address(name: str, objects: dict[str, int | str]) -> str:
     if not ALL[name].pattern.converters:
         return reverse(name)
     kind = "policy" if name.endswith(":copy_create") else name.removeprefix("policies:").rsplit("_", 1)[0]
@@ -94,7 +95,7 @@ def address(name: str, objects: dict[str, int]) -> str:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_a_stranger_is_sent_to_sign_in(name: str, objects: dict[str, int]) -> None:
+def test_a_stranger_is_sent_to_sign_in(name: str, objects: dict[str, int | str]) -> None:
     response = Client().get(address(name, objects))
     assert response.status_code == 302
     assert response["Location"].startswith(reverse("login"))
@@ -102,7 +103,7 @@ def test_a_stranger_is_sent_to_sign_in(name: str, objects: dict[str, int]) -> No
 
 @pytest.mark.parametrize("name", OURS)
 def test_viewers_and_operators_only_read(
-    name: str, objects: dict[str, int], viewer: Client, operator: Client, admin: Client
+    name: str, objects: dict[str, int | str], viewer: Client, operator: Client, admin: Client
 ) -> None:
     where = address(name, objects)
     is_open = required_role(ALL[name]) is Role.VIEWER
@@ -157,7 +158,7 @@ def test_the_strongest_of_several_groups_counts(db: None) -> None:
 
 
 def test_buttons_that_change_something_are_only_shown_to_admins(
-    viewer: Client, admin: Client, objects: dict[str, int]
+    viewer: Client, admin: Client, objects: dict[str, int | str]
 ) -> None:
     for name in ("file_server_detail", "media_detail", "policy_detail", "node_detail", "media_list", "policy_list"):
         where = address(f"policies:{name}", objects)
