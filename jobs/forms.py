@@ -1,15 +1,18 @@
-"""Forms of the work: the filter of the jobs list, and what a restore asks."""
+"""Forms of the work: the filter of the jobs list, what a restore asks, and decisions about snapshots."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
+from django.db import models
+from django.http import QueryDict
 
 from jobs.engine.plan import Overwrite
-from jobs.models import JobState, Operation
+from jobs.models import JobState, Operation, Snapshot
 from jobs.selectors_pages.history import Filter
-from policies.models import AccessNode, Subclient
+from policies.models import AccessNode, Copy, Subclient
 
 STATE_CHOICES = [
     ("", "Any state"),
@@ -119,3 +122,63 @@ class RestoreForm(forms.Form):
             "overwrite": self.overwrite_mode(),
             "with_metadata": given["with_metadata"],
         }
+
+
+class Action(models.TextChoices):
+    """What people decide about chosen snapshots (RULES B4, R6)."""
+
+    PICK = "pick", "Pick for copying"
+    PREVENT = "prevent", "Prevent copying"
+    RULE = "rule", "Leave to the rules"
+    RECOPY = "recopy", "Copy again"
+    PIN = "pin", "Pin"
+    UNPIN = "unpin", "Unpin"
+
+
+class MarkForm(forms.Form):
+    """An action on chosen snapshots of one subclient, towards one backup copy of its policy or all of them.
+
+    A button of one row sends ``one`` = ``ACTION:SNAPSHOT:COPY`` instead, the copy empty where it has none.
+    """
+
+    snapshots = forms.ModelMultipleChoiceField(
+        Snapshot.objects.none(),
+        error_messages={
+            "required": "Choose at least one snapshot: tick the box before it.",
+            "invalid_choice": "One of the snapshots is not of this subclient any more. Look again and choose anew.",
+        },
+    )
+    action = forms.ChoiceField(
+        choices=Action.choices, error_messages={"required": "Choose what to do with the snapshots."}
+    )
+    copy = forms.ModelChoiceField(Copy.objects.none(), required=False, empty_label="every backup copy")
+    until = forms.DateField(
+        label="Pin until",
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}),
+        error_messages={"invalid": "Pin until a day such as 2026-12-31, or leave it empty: until somebody unpins."},
+    )
+
+    def __init__(self, data: QueryDict | None = None, *, subclient: Subclient, copies: Sequence[Copy]) -> None:
+        super().__init__(_spread(data) if data is not None else None)
+        chosen, towards = self.fields["snapshots"], self.fields["copy"]
+        if isinstance(chosen, forms.ModelMultipleChoiceField) and isinstance(towards, forms.ModelChoiceField):
+            chosen.queryset = subclient.snapshots.select_related("subclient__file_server", "subclient__policy")
+            towards.queryset = Copy.objects.filter(pk__in=[copy.pk for copy in copies])
+
+    @property
+    def chosen(self) -> set[str]:
+        """Ids that are ticked, for a page that is shown again because of an error."""
+        return set(self.data.getlist("snapshots")) if isinstance(self.data, QueryDict) else set()
+
+
+def _spread(data: QueryDict) -> QueryDict:
+    """``one`` as the fields it stands for."""
+    action, _, rest = data.get("one", "").partition(":")
+    if not action:
+        return data
+    snapshot, _, copy = rest.partition(":")
+    spread = data.copy()
+    spread.setlist("snapshots", [snapshot])
+    spread["action"], spread["copy"] = action, copy
+    return spread

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from jobs.views import download, history, job, overview, protect, restore, schedules, testing, theme, upkeep
+from jobs.views import download, history, job, marks, overview, protect, restore, schedules, testing, theme, upkeep
 
 _subclient = "protect/<str:server>/<str:name>/"
 
@@ -18,6 +18,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_subclient}live/", protect.subclient_live, name="subclient-live"),
     path(f"{_subclient}snapshot/", protect.snapshot_now, name="snapshot-now"),
     path(f"{_subclient}acknowledge/", upkeep.acknowledge_source, name="acknowledge-source"),
+    path(f"{_subclient}marks/", marks.mark, name="subclient-marks"),
     path(f"{_subclient}copy/", protect.copy_now, name="copy-now"),
     path("snapshots/<int:pk>/delete/", protect.delete_snapshot, name="snapshot-delete"),
     path("jobs/", history.job_list, name="job-list"),

@@ -1,4 +1,4 @@
-"""One subclient's chain: its snapshots, what became of each towards every copy, and what holds it."""
+"""One subclient's chain: its snapshots, what became of each towards every copy, what holds it and until when."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from django.db.models import Max, Prefetch, Q
+from django.db.models import Prefetch, Q
 
-from jobs.models import BackupCopy, CopyState, Job, Operation, Snapshot, SnapshotState
-from jobs.rules import states
+from jobs.holds import Held, holds_of
+from jobs.models import BackupCopy, CopyState, Snapshot, SnapshotReplica, SnapshotState
+from jobs.rules import levels, states
 from policies.models import Copy, Subclient
+from policies.resolve import incremental_limit
 
 PAGE: Final = 25
+
+_SETTLED: Final = frozenset(states.ON_MEDIA | {CopyState.COPYING, CopyState.AGED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,13 +30,28 @@ class Destination:
     def state(self) -> str:
         return self.row.state if self.row else CopyState.NOT_SELECTED.value
 
+    @property
+    def may_be_marked(self) -> bool:
+        """Neither on media nor on its way."""
+        return self.row is None or self.row.state not in _SETTLED
+
+    @property
+    def waits_until(self) -> str:
+        """The words before ``row.due_at``, if it has a meaning now; '' = it has none."""
+        if self.row is None or self.row.due_at is None:
+            return ""
+        return {CopyState.TO_BE_COPIED: "copied from", CopyState.CANDIDATE: "decided"}.get(
+            CopyState(self.row.state), ""
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """One snapshot in the chain. ``held_by`` are sentences; while there is one the snapshot is not to be deleted."""
+    """One snapshot in the chain. ``held_by`` are parts of sentences; while there is one it is not to be deleted."""
 
     snapshot: Snapshot
     destinations: Sequence[Destination]
+    replicas: Sequence[SnapshotReplica]
     held_by: Sequence[str]
 
     @property
@@ -51,58 +70,59 @@ class Chain:
     older: int | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """RULES L3: where the numbering stands, and when an incremental will be converted; ``left`` None = never."""
+
+    number: int
+    limit: int | None
+    left: int | None
+
+
 def chain(subclient: Subclient, copies: Sequence[Copy], *, before: int | None = None, size: int = PAGE) -> Chain:
     """Newest first, keyset by id. A deleted snapshot stays in the chain while a copy of it is on media."""
     rows = BackupCopy.objects.select_related("copy", "media", "job").order_by("copy__precedence")
+    replicas = SnapshotReplica.objects.select_related("copy", "file_server").order_by("copy__precedence")
     held = Q(backup_copies__state__in=states.ON_MEDIA)
     snapshots = (
         Snapshot.objects.filter(subclient=subclient)
         .filter(held | ~Q(state=SnapshotState.DELETED))
         .distinct()
         .select_related("job")
-        .prefetch_related(Prefetch("backup_copies", queryset=rows, to_attr="rows"))
+        .prefetch_related(
+            Prefetch("backup_copies", queryset=rows, to_attr="rows"),
+            Prefetch("replicas", queryset=replicas, to_attr="replica_rows"),
+        )
         .order_by("-pk")
     )
     if before is not None:
         snapshots = snapshots.filter(pk__lt=before)
     found = list(snapshots[: size + 1])
-    bases = _bases(subclient)
-    restoring = _in_use(subclient)
-    links = [_link(snapshot, copies, bases=bases, restoring=restoring) for snapshot in found[:size]]
+    shown = found[:size]
+    holds = holds_of([snapshot for snapshot in shown if snapshot.is_present])
+    links = [_link(snapshot, copies, holds.get(snapshot.pk, [])) for snapshot in shown]
     return Chain(links=links, older=found[size - 1].pk if len(found) > size else None)
 
 
-def _link(snapshot: Snapshot, copies: Sequence[Copy], *, bases: dict[int, int], restoring: dict[int, int]) -> Link:
+def level_forecast(subclient: Subclient) -> Forecast | None:
+    """None while there is no snapshot that was numbered."""
+    newest = subclient.snapshots.filter(level_number__isnull=False).order_by("-taken_at", "-pk").first()
+    if newest is None or newest.level_number is None:
+        return None
+    limit = incremental_limit(subclient.file_server)
+    left = levels.forecast(last_number=newest.level_number, limit=limit)
+    return Forecast(number=newest.level_number, limit=limit, left=left)
+
+
+def _link(snapshot: Snapshot, copies: Sequence[Copy], held: Sequence[Held]) -> Link:
     rows: list[BackupCopy] = getattr(snapshot, "rows")  # noqa: B009 - set by the prefetch
+    replicas: list[SnapshotReplica] = getattr(snapshot, "replica_rows")  # noqa: B009 - set by the prefetch
     by_copy = {row.copy_id: row for row in rows}
     known = [Destination(copy=copy, row=by_copy.pop(copy.pk, None)) for copy in copies]
     former = [Destination(copy=row.copy, row=row) for row in by_copy.values()]
-    places = [*known, *former]
-    holds = ["pinned"] if snapshot.is_pinned else []
-    if awaited := [p.copy.name for p in places if p.row and p.row.state in (*states.WAITS, CopyState.COPYING)]:
-        holds.append(f"held for {_and(awaited)}")
-    if based := [p.copy.name for p in places if snapshot.pk == bases.get(p.copy.pk)]:
-        holds.append(f"held as base of the next copy to {_and(based)}")
-    if job := restoring.get(snapshot.pk):
-        holds.append(f"job {job} works on it")
-    return Link(snapshot=snapshot, destinations=places, held_by=holds if snapshot.is_present else [])
-
-
-def _and(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
-
-
-def _bases(subclient: Subclient) -> dict[int, int]:
-    """For each copy, the newest snapshot on its media."""
-    rows = BackupCopy.objects.filter(snapshot__subclient=subclient, state__in=states.ON_MEDIA)
-    return dict(rows.values_list("copy").annotate(Max("snapshot")).order_by())
-
-
-def _in_use(subclient: Subclient) -> dict[int, int]:
-    """For each snapshot that an active job works on, that job."""
-    jobs = Job.objects.filter(subclient=subclient, state__in=states.ACTIVE, snapshot__isnull=False)
-    return {
-        snapshot: job
-        for snapshot, job in jobs.exclude(operation=Operation.RESTORE).values_list("snapshot", "pk")
-        if snapshot
-    }
+    return Link(
+        snapshot=snapshot,
+        destinations=[*known, *former],
+        replicas=replicas,
+        held_by=[one.sentence for one in held],
+    )

@@ -96,6 +96,7 @@ def story(job_id: int) -> JobStory:
     """Six queries. Raises Job.DoesNotExist."""
     job = Job.objects.select_related(
         "subclient__file_server",
+        "subclient__policy",
         "copy__policy",
         "snapshot",
         "backup_copy__media",

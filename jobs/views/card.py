@@ -208,9 +208,19 @@ def _steps(job: Job, phases: Sequence[JobPhase]) -> list[Step]:
     if job.is_over:
         return steps
     begun = {phase.name for phase in phases}
-    expected = EXPECTED.get(job.operation, ())
+    expected = _expected(job)
     last = max((expected.index(PhaseName(name)) for name in begun if name in expected), default=-1)
     return steps + [Step(word=PHASE_WORDS[name], state="ahead") for name in expected[last + 1 :]]
+
+
+def _expected(job: Job) -> Sequence[PhaseName]:
+    """RULES S1: quiesce and the inline copy are phases of the jobs that have them."""
+    subclient = job.subclient
+    if job.operation != Operation.SNAPSHOT or subclient is None:
+        return EXPECTED.get(job.operation, ())
+    quiesces = [PhaseName.QUIESCE] if subclient.pre_command or subclient.post_command else []
+    copies = [PhaseName.COPY] if subclient.policy.is_inline else []
+    return [PhaseName.PREPARE, *quiesces, PhaseName.SNAPSHOT, *copies, PhaseName.FINISH]
 
 
 def _files(job: Job) -> Figure:
@@ -225,7 +235,11 @@ def _copy_figures(job: Job) -> list[Figure]:
         Figure(label="Logical", value=job.bytes_done, kind="bytes", title="What the files hold"),
         Figure(label="Read", value=job.bytes_read, kind="bytes", title="Read from the snapshot"),
         Figure(
-            label="New", value=job.bytes_new, kind="bytes", title="Not in the repository before, before compression"
+            label="New data",
+            value=job.bytes_new,
+            kind="bytes",
+            title="Contents of files, and the directories that list them, that the repository did not hold before; "
+            "counted before compression",
         ),
         Figure(label="Stored", value=job.bytes_stored, kind="bytes", title="Written to the medium"),
         Figure(

@@ -5,16 +5,18 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Any
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from jobs import services
-from jobs.models import Snapshot
+from jobs.forms import Action, MarkForm
+from jobs.models import Level, Snapshot
 from jobs.rules import states
 from jobs.selectors import holds_on
-from jobs.selectors_pages.chain import chain
+from jobs.selectors_pages.chain import chain, level_forecast
 from jobs.selectors_pages.protection import SubclientState, active_backup_copies, subclient_states
 from jobs.selectors_pages.upkeep import limit_warnings
 from policies.models import FileServer, Subclient
@@ -38,29 +40,34 @@ def protect(request: HttpRequest) -> HttpResponse:
 @require_safe
 def subclient(request: HttpRequest, server: str, name: str) -> HttpResponse:
     """One subclient: its state, its chain, and what can be done now."""
-    row = _row(server, name)
-    return render(request, "jobs/subclient.html", _context(row, before=key_of(request, "before")))
+    row = row_or_404(server, name)
+    return render(request, "jobs/subclient.html", context(row, before=key_of(request, "before")))
 
 
 @viewer_required
 @require_safe
 def subclient_live(request: HttpRequest, server: str, name: str) -> HttpResponse:
     """The part of the page that polls while something runs."""
-    return render(request, "jobs/_subclient.html", _context(_row(server, name)))
+    return render(request, "jobs/_subclient.html", context(row_or_404(server, name)))
 
 
 @operator_required
 @require_POST
 def snapshot_now(request: HttpRequest, server: str, name: str) -> HttpResponseRedirect:
-    found = _subclient(server, name)
-    return launch(request, lambda: services.launch_snapshot(found, user=request.user), back=_address(found))
+    """``level``: incremental unless the form says otherwise."""
+    found = found_or_404(server, name)
+    level = request.POST.get("level") or Level.INCREMENTAL
+    if level not in Level.values:
+        messages.error(request, f"There is no level “{level}”. Choose full, incremental or differential.")
+        return redirect(address(found))
+    return launch(request, lambda: services.launch_snapshot(found, level=level, user=request.user), back=address(found))
 
 
 @operator_required
 @require_POST
 def copy_now(request: HttpRequest, server: str, name: str) -> HttpResponseRedirect:
     """``copy``: id of one of the policy's copies, '' = its first. ``snapshot``: only this one; ``recopy``: again."""
-    found = _subclient(server, name)
+    found = found_or_404(server, name)
     copy_id, snapshot_id = request.POST.get("copy", ""), request.POST.get("snapshot", "")
     copy = get_object_or_404(found.policy.copies, pk=copy_id) if copy_id.isdigit() else None
     snapshot = get_object_or_404(found.snapshots, pk=snapshot_id) if snapshot_id.isdigit() else None
@@ -69,7 +76,7 @@ def copy_now(request: HttpRequest, server: str, name: str) -> HttpResponseRedire
         lambda: services.launch_backup_copy(
             found, copy, snapshot=snapshot, recopy="recopy" in request.POST, user=request.user
         ),
-        back=_address(found),
+        back=address(found),
     )
 
 
@@ -78,7 +85,7 @@ def copy_now(request: HttpRequest, server: str, name: str) -> HttpResponseRedire
 def delete_snapshot(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask, then delete it from the storage by a job; refused while something holds it (RULES V4)."""
     snapshot = get_object_or_404(Snapshot.objects.select_related("subclient__file_server"), pk=pk)
-    back = _address(snapshot.subclient)
+    back = address(snapshot.subclient)
     if request.method == "POST":
         return launch(request, lambda: services.launch_snapshot_deletion(snapshot, user=request.user), back=back)
     context = {
@@ -102,7 +109,8 @@ def _consequence(snapshot: Snapshot) -> str:
     return f"{snapshot.name} goes from the storage. {stay} on media and can be restored."
 
 
-def _context(row: SubclientState, *, before: int | None = None) -> dict[str, Any]:
+def context(row: SubclientState, *, before: int | None = None, form: MarkForm | None = None) -> dict[str, Any]:
+    """What the page of a subclient shows. ``form`` is one that was not right, with what was chosen."""
     found = row.subclient
     links = chain(found, active_backup_copies(found), before=before)
     return {
@@ -110,21 +118,26 @@ def _context(row: SubclientState, *, before: int | None = None) -> dict[str, Any
         "subclient": found,
         "chain": links,
         "is_first_page": before is None,
+        "before": before,
+        "chosen": form.chosen if form else set(),
+        "actions": Action.choices,
+        "levels": Level.choices,
+        "forecast": level_forecast(found),
         "copies": active_backup_copies(found),
         "frozen": [found] if found.aging_frozen_at else [],
         "limits": limit_warnings(pk=found.pk),
     }
 
 
-def _row(server: str, name: str) -> SubclientState:
-    found = _subclient(server, name)
+def row_or_404(server: str, name: str) -> SubclientState:
+    found = found_or_404(server, name)
     return subclient_states(Subclient.objects.filter(pk=found.pk))[0]
 
 
-def _subclient(server: str, name: str) -> Subclient:
+def found_or_404(server: str, name: str) -> Subclient:
     rows = Subclient.objects.select_related("file_server", "policy")
     return get_object_or_404(rows, file_server__name=server, name=name)
 
 
-def _address(found: Subclient) -> str:
+def address(found: Subclient) -> str:
     return reverse("subclient", args=(found.file_server.name, found.name))

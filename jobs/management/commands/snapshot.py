@@ -16,13 +16,13 @@ class Command(JobCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         self.add_job_arguments(parser)
-        parser.add_argument("--full", action="store_true", help="ask for a full; its backup copy reads every file")
+        levels = parser.add_mutually_exclusive_group()
+        levels.add_argument("--full", action="store_true", help="ask for a full; its backup copy reads every file")
+        levels.add_argument("--level", choices=Level.values, default=Level.INCREMENTAL, help="default: incremental")
 
-    def handle(self, *_args: Any, subclient: str, full: bool, wait: bool, **options: Any) -> None:
+    def handle(self, *_args: Any, subclient: str, full: bool, level: str, wait: bool, **options: Any) -> None:
         try:
-            job = launch_snapshot(
-                find_subclient(subclient), level=Level.FULL if full else Level.INCREMENTAL, **BY_SCRIPT
-            )
+            job = launch_snapshot(find_subclient(subclient), level=Level.FULL if full else level, **BY_SCRIPT)
         except CannotLaunch as refusal:
             raise refused(refusal) from refusal
         self.run_job(job, wait=wait, as_json=options["json"])
