@@ -9,7 +9,7 @@ from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from jobs.holds import holds_of
-from jobs.models import BackupCopy, Job, JobState, Level, Operation, Snapshot, SnapshotState
+from jobs.models import BackupCopy, Job, JobState, Level, Operation, Snapshot, SnapshotReplica, SnapshotState
 from jobs.rules import placement, states
 from policies.models import AccessNode, Copy, CopyKind, Media, Subclient
 
@@ -87,17 +87,27 @@ def active_backup_copy_job(subclient: Subclient, copy: Copy) -> Job | None:
 
 
 def backup_copies_of_policy(subclient: Subclient) -> list[Copy]:
-    """The active backup copies that are fed from this subclient's snapshots, in order of precedence (RULES O3)."""
+    """The active backup copies of its policy, in order of precedence (RULES O3).
+
+    Those that another backup copy feeds come last: what they wait for is launched before them.
+    """
     kinds = (CopyKind.PRIMARY_BACKUP, CopyKind.SECONDARY_BACKUP)
     copies = Copy.objects.filter(policy_id=subclient.policy_id, kind__in=kinds, is_active=True)
-    return list(copies.select_related("media", "policy").order_by("precedence"))
+    found = copies.select_related("media", "policy__backup_source", "source").order_by("precedence")
+    return sorted(found, key=_is_fed_from_media)
 
 
 def waiting_backup_copies(subclient: Subclient, copy: Copy) -> QuerySet[BackupCopy]:
-    """Snapshots still to be copied to this copy, oldest first (RULES B5)."""
-    rows = BackupCopy.objects.filter(
-        snapshot__subclient=subclient, copy=copy, state__in=states.WAITS, snapshot__state=SnapshotState.PRESENT
-    )
+    """Snapshots still to be copied to this copy, oldest first (RULES B5).
+
+    Without those that are gone from where the copy reads them; what another backup copy feeds reads none (B6).
+    """
+    rows = BackupCopy.objects.filter(snapshot__subclient=subclient, copy=copy, state__in=states.WAITS)
+    if copy.source is None or not copy.source.is_backup:
+        replicas = SnapshotReplica.objects.filter(
+            snapshot=OuterRef("snapshot"), copy=copy.policy.backup_source_id, state__in=states.ON_MEDIA
+        )
+        rows = rows.filter(Q(snapshot__state=SnapshotState.PRESENT) | Exists(replicas))
     return rows.select_related("snapshot").order_by("snapshot__taken_at", "snapshot_id")
 
 
@@ -138,6 +148,10 @@ def jobs_to_place() -> QuerySet[Job]:
 def holds_on(snapshot: Snapshot) -> list[str]:
     """What keeps a snapshot from being deleted, as parts of a sentence (RULES R5, R6, V4, S6)."""
     return [held.sentence for held in holds_of([snapshot]).get(snapshot.pk, [])]
+
+
+def _is_fed_from_media(copy: Copy) -> bool:
+    return copy.source is not None and copy.source.is_backup
 
 
 def _names(nodes: Iterable[AccessNode]) -> frozenset[str]:

@@ -5,36 +5,31 @@ from __future__ import annotations
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
-from typing import Final
 
-from django.db.models import F
-from django.utils import timezone
-
-from jobs.engine.errors import EngineError, SnapshotMissing, SourceUnavailable
+from jobs.engine.errors import SnapshotMissing, SourceUnavailable
 from jobs.engine.events import FileFailed, Level, PhaseName
 from jobs.engine.ids import FileId
-from jobs.engine.media.base import Media as MediaDriver
-from jobs.engine.media.base import Usage
 from jobs.engine.operations import backup_copy
 from jobs.engine.plan import CopyPlan, CopyResult, CopySettings, SourceRoot, StoredPath
 from jobs.engine.repository.layout import FileKind, file_name
-from jobs.engine.snapshots.base import Capability, SnapshotEngine
-from jobs.models import BackupCopy, CopyState, Job, Snapshot
+from jobs.engine.snapshots.base import Capability, SnapshotRef
+from jobs.models import BackupCopy, Job, Snapshot
 from jobs.rules import levels
+from jobs.runner import repository_copy
+from jobs.runner.copy_record import record_copy, usage_of
 from jobs.runner.references import ref_from_row
+from jobs.runner.snapshot_sources import ReplicaMissing, SnapshotSource, choose_source, replica_losses
 from jobs.runner.task import Task
 from jobs.selectors import last_copied
 from jobs.services.copy_states import mark_copying
 from jobs.services.failures import ConfigurationDeleted
+from jobs.services.feeding import is_fed_from_media
 from jobs.services.outcomes import Done, Failed, Outcome
 from jobs.services.source_guard import guard_source
 from policies.models import Copy, Media, Subclient
-from policies.resolve import build_engine, incremental_limit, media_password, resolve_media
-from policies.services.media import ensure_repository, record_copied_bytes
+from policies.resolve import incremental_limit, media_password, resolve_media
+from policies.services.media import ensure_repository
 from snapcopy_site.lib.home import Home
-
-FORMER_FILES: Final = "former_files"
-"""Token of a backup copy: ids of the snapshot files that a recopy replaced."""
 
 
 def run(task: Task) -> Outcome:
@@ -42,8 +37,12 @@ def run(task: Task) -> Outcome:
     job, row = task.job, task.job.backup_copy
     if row is None or job.subclient is None or job.copy is None or job.copy.media is None:
         raise ConfigurationDeleted("The subclient, copy or snapshot of this job was deleted.")
+    if is_fed_from_media(job.copy):
+        return repository_copy.run(task, row)
     try:
         return _copy(task, row, job.subclient, job.copy, job.copy.media)
+    except ReplicaMissing as error:
+        return Failed.by(error)
     except SnapshotMissing as error:
         return Failed.by(error, snapshot_is_gone=True)
     except SourceUnavailable as error:
@@ -52,19 +51,19 @@ def run(task: Task) -> Outcome:
 
 def _copy(task: Task, row: BackupCopy, subclient: Subclient, copy: Copy, media: Media) -> Outcome:
     task.phase(PhaseName.PREPARE)
-    engine = build_engine(subclient.file_server)
+    source = choose_source(task, row, subclient, copy)
     driver, password = resolve_media(media), media_password(media)
     try:
         if media.repository_id is None:
             repository = ensure_repository(media)
             task.tell("repository-created", f"The medium {media.name} has the repository {repository.id[:8]} now.")
         base, decision = _base(task, row, subclient, copy)
-        older = mark_copying(row, job_id=task.job.pk, base=base)
-        with ExitStack() as stack:
-            roots = _open_sources(engine, row, older, stack)
+        older = source.older(base, mark_copying(row, job_id=task.job.pk, base=base))
+        with replica_losses(source), ExitStack() as stack:
+            roots = _open_sources(source, older, stack)
             plan = _plan(task, row, media, roots, base)
             result = backup_copy.run(plan, driver, password, task.recorder, task.orders, task.clock)
-        usage = _usage(driver)
+        usage = usage_of(driver)
     finally:
         driver.close()
     exceptions = max(result.counters.exceptions, task.recorder.exceptions)
@@ -72,7 +71,7 @@ def _copy(task: Task, row: BackupCopy, subclient: Subclient, copy: Copy, media: 
     return Done(
         exceptions=exceptions + guarded,
         result={"snapshot_file_id": result.snapshot_file_id, "tree_id": result.tree_id, "source": result.source_note},
-        record=lambda: _record(row, media, base, decision, result, exceptions=exceptions, usage=usage),
+        record=lambda: record_copy(row, media, base, decision, result, exceptions=exceptions, usage=usage),
     )
 
 
@@ -91,18 +90,16 @@ def _guard(task: Task, row: BackupCopy, subclient: Subclient, result: CopyResult
     return 1
 
 
-def _open_sources(
-    engine: SnapshotEngine, row: BackupCopy, base: Snapshot | None, stack: ExitStack
-) -> tuple[SourceRoot, ...]:
+def _open_sources(source: SnapshotSource, base: SnapshotRef | None, stack: ExitStack) -> tuple[SourceRoot, ...]:
     """The snapshot's roots, and beside each the older snapshot's, if the engine can tell what changed between them.
 
     ``base`` None, or gone meanwhile: the copy walks the tree and compares with the parent on the medium.
     """
-    roots = stack.enter_context(engine.open(ref_from_row(row.snapshot)))
+    roots = stack.enter_context(source.engine.open(source.ref))
     older: dict[str, Path] = {}
-    if base is not None and Capability.DIFF in engine.capabilities:
+    if base is not None and Capability.DIFF in source.engine.capabilities:
         with suppress(SnapshotMissing):
-            before = stack.enter_context(engine.open(ref_from_row(base)))
+            before = stack.enter_context(source.engine.open(base))
             older = {root.content_path: root.directory for root in before}
     return tuple(
         SourceRoot(
@@ -175,55 +172,3 @@ def _plan(
 def _state_directory(row: BackupCopy) -> Path:
     """One per subclient and copy, on the node that copies; safe to lose."""
     return Home.current().path / "copy-state" / f"{row.snapshot.subclient_id}-{row.copy_id}"
-
-
-def _usage(driver: MediaDriver) -> Usage | None:
-    """How full the medium is now. A copy that is done does not fail because nobody can tell."""
-    try:
-        return driver.usage()
-    except EngineError:
-        return None
-
-
-def _record(
-    row: BackupCopy,
-    media: Media,
-    base: BackupCopy | None,
-    decision: levels.Decision,
-    result: CopyResult,
-    *,
-    exceptions: int,
-    usage: Usage | None,
-) -> None:
-    """The copy is on media: its state, level, figures and base change with the job's own end (RULES L4)."""
-    counters = result.counters
-    used = result.parent_used is not None
-    BackupCopy.objects.filter(pk=row.pk).update(
-        state=CopyState.PARTIAL if exceptions else CopyState.COPIED,
-        state_reason=f"{exceptions} files could not be read" if exceptions else "",
-        failures=F("failures") * 0,
-        offline_attempts=0,
-        offline_since=None,
-        parent=base if used else None,
-        ran_level=decision.level.value,
-        level_number=decision.number,
-        tokens=_with_former(row, result.snapshot_file_id),
-        snapshot_file_id=result.snapshot_file_id,
-        tree_id=result.tree_id,
-        files=counters.files_done,
-        logical_bytes=counters.bytes_done,
-        new_bytes=counters.bytes_new,
-        stored_bytes=counters.bytes_stored,
-        exceptions=exceptions,
-        copied_at=timezone.now(),
-    )
-    record_copied_bytes(media, stored_bytes=counters.bytes_stored, usage=usage)
-
-
-def _with_former(row: BackupCopy, snapshot_file_id: str) -> dict[str, object]:
-    """A recopy leaves the snapshot file of before on the medium: remembered, so that pruning can forget it."""
-    former = row.snapshot_file_id
-    if former is None or former == snapshot_file_id:
-        return dict(row.tokens)
-    files: list[str] = row.tokens.get(FORMER_FILES, [])
-    return {**row.tokens, FORMER_FILES: [*files, former]}

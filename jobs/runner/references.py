@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobs.engine.ids import SnapshotName
 from jobs.engine.snapshots.base import SnapshotRef
-from jobs.models import Snapshot
+from jobs.models import Snapshot, SnapshotReplica
 
 
 def ref_to_json(ref: SnapshotRef) -> dict[str, object]:
@@ -26,5 +26,18 @@ def ref_from_row(snapshot: Snapshot) -> SnapshotRef:
         content=tuple(snapshot.content),
         handle={str(key): str(value) for key, value in kept["handle"].items()},
         exclusive_bytes=snapshot.exclusive_bytes,
+        warnings=tuple(kept["warnings"]),
+    )
+
+
+def ref_of_replica(replica: SnapshotReplica) -> SnapshotRef:
+    """The reference of the target's engine to its copy of the snapshot."""
+    snapshot, kept = replica.snapshot, replica.ref
+    return SnapshotRef(
+        name=SnapshotName(snapshot.name),
+        engine=replica.file_server.engine,
+        taken_at_ns=int(kept["taken_at_ns"]),
+        content=tuple(snapshot.content),
+        handle={str(key): str(value) for key, value in kept["handle"].items()},
         warnings=tuple(kept["warnings"]),
     )

@@ -9,6 +9,7 @@ from django.db import transaction
 
 from jobs.models import BackupCopy, CopyState, Job, JobState, Operation
 from jobs.progress import note
+from jobs.services.feeding import Supply, feed_of
 from jobs.services.selection import next_to_copy
 
 GOES_ON: Final = "goes_on"
@@ -59,10 +60,10 @@ def _of(job: Job) -> set[int]:
 
 
 def _still_possible(row_id: int) -> BackupCopy | None:
-    row = BackupCopy.objects.select_related("snapshot").filter(pk=row_id).first()
-    if row is None or row.state in (CopyState.PREVENTED, CopyState.AGED) or not row.snapshot.is_present:
+    row = BackupCopy.objects.select_related("snapshot", "copy__source", "copy__policy").filter(pk=row_id).first()
+    if row is None or row.state in (CopyState.PREVENTED, CopyState.AGED):
         return None
-    return row
+    return row if feed_of(row.snapshot, row.copy).supply in (Supply.READY, Supply.COMING) else None
 
 
 def _follow(job: Job, row: BackupCopy, asked: list[int]) -> int:

@@ -9,6 +9,7 @@ from jobs import lease, queues
 from jobs.models import Job, JobState, Operation, Want
 from jobs.rules import placement, states
 from jobs.selectors import agents_of_media, node_figures, placement_lists, sessions_of_file_server
+from jobs.services.feeding import waits_for_source
 from jobs.services.medium_turns import waits_for_medium
 from policies.models import AccessNode
 
@@ -36,7 +37,7 @@ def dispatch(job_id: int) -> Job:
 
 def _place(job: Job) -> None:
     job.node, job.queued_at, job.enqueued_at = None, None, None
-    if wait := _sessions_full(job) or waits_for_medium(job):
+    if wait := waits_for_source(job) or _sessions_full(job) or waits_for_medium(job):
         job.state, job.state_reason = JobState.WAITING, wait
         return
     known = node_figures()

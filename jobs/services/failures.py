@@ -2,6 +2,8 @@
 
 ::
 
+    Retryable
+    └── SourceNotThere         the copy or snapshot it is fed from is not there yet
     Permanent
     ├── ConfigurationDeleted   what the job works on was deleted meanwhile
     ├── ProcessLost            its process was lost too often
@@ -14,7 +16,7 @@
 
 from __future__ import annotations
 
-from jobs.engine.errors import Permanent
+from jobs.engine.errors import Permanent, Retryable
 
 
 class ConfigurationDeleted(Permanent):
@@ -46,6 +48,13 @@ class VerificationFailed(Permanent):
 class SampleDataFailed(Permanent):
     code = "sample-data"
     default_hint = "The job it names says more."
+
+
+class SourceNotThere(Retryable):
+    """RULES B6: what the copy is fed from has not got the snapshot yet."""
+
+    code = "source-not-there"
+    default_hint = "It is tried again. Copy the snapshot to the source first, or let the policy allow the primary."
 
 
 class Unexpected(Permanent):

@@ -26,6 +26,7 @@ from jobs.selectors import active_backup_copy_job, active_jobs
 from jobs.services.chain import GOES_ON, ask_after
 from jobs.services.dispatch import dispatch
 from jobs.services.errors import CannotLaunch, NothingNew
+from jobs.services.feeding import Supply, feed_of
 from jobs.services.refusals import (
     first_backup_copy,
     hint_for_nothing,
@@ -264,8 +265,9 @@ def _row_to_copy(subclient: Subclient, copy: Copy) -> BackupCopy:
 
 def _row_asked_for(snapshot: Snapshot, copy: Copy, *, recopy: bool) -> BackupCopy:
     """Asking for one snapshot by name picks it (RULES B4)."""
-    if not snapshot.is_present:
-        raise CannotLaunch(f"The snapshot {snapshot.name} is no longer there.")
+    feed = feed_of(snapshot, copy)
+    if feed.supply in (Supply.LATER, Supply.NEVER):
+        raise CannotLaunch(feed.sentence)
     row = row_of(snapshot, copy)
     if row.is_on_media and not recopy:
         raise CannotLaunch(

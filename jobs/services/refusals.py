@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from jobs.models import BackupCopy, CopyState, Snapshot, SnapshotState
 from jobs.rules import states
-from jobs.selectors import backup_copies_of_policy, holds_on
+from jobs.selectors import backup_copies_of_policy, holds_on, waiting_backup_copies
 from jobs.services.errors import CannotLaunch
+from jobs.services.feeding import Supply, feed_of
 from policies.models import Copy, Subclient
 
 
@@ -13,6 +14,9 @@ def nothing_waits(subclient: Subclient, copy: Copy) -> str:
     """Why no snapshot is copied now, by what becomes of those that are there."""
     if not subclient.snapshots.exists():
         return f"{subclient.path} has no snapshot yet."
+    oldest = waiting_backup_copies(subclient, copy).filter(due_at__isnull=True).first()
+    if oldest is not None and (feed := feed_of(oldest.snapshot, copy)).supply is not Supply.READY:
+        return feed.sentence
     rows = BackupCopy.objects.filter(
         snapshot__subclient=subclient, snapshot__state=SnapshotState.PRESENT, copy=copy
     ).exclude(state__in=states.ON_MEDIA)

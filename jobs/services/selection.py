@@ -20,6 +20,7 @@ from jobs.rules.levels import RunLevel
 from jobs.rules.periods import Period, period_start
 from jobs.rules.zones import local_moment
 from jobs.selectors import backup_copies_of_policy, last_copied, waiting_backup_copies
+from jobs.services.feeding import Supply, feed_of
 from policies.models import Copy, Installation, StoragePolicy, Subclient
 
 BY_RULE: Final = (CopyState.NOT_SELECTED, CopyState.CANDIDATE, CopyState.TO_BE_COPIED, CopyState.PREVENTED)
@@ -78,6 +79,7 @@ def next_to_copy(
 ) -> BackupCopy | None:
     """The oldest snapshot that waits for this copy and whose deferral is over (RULES B5).
 
+    One that its source has not got yet is waited for (B6): None, unless a job brings it.
     ``without``: ids of rows not to be taken.
     """
     rows = {row.pk: row for row in waiting_backup_copies(subclient, copy) if row.pk not in without}
@@ -87,8 +89,13 @@ def next_to_copy(
         )
         for row in rows.values()
     ]
-    found = waiting.next_to_copy(items, now=now or timezone.now())
-    return rows[found.id] if found else None
+    while (found := waiting.next_to_copy(items, now=now or timezone.now())) is not None:
+        row = rows[found.id]
+        feed = feed_of(row.snapshot, copy)
+        if feed.supply is not Supply.NEVER:
+            return row if feed.supply in (Supply.READY, Supply.COMING) else None
+        items.remove(found)
+    return None
 
 
 def skip_overdue(subclient: Subclient, copy: Copy, *, now: datetime | None = None) -> int:
