@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from tests.loopmounts import mounted
@@ -75,7 +76,10 @@ def extent_diff(bench: Bench) -> list[Row]:
 
 def _row(bench: Bench, title: str, fill: Callable[[Path], None], act: Changes) -> Row:
     row = Row(title=title)
-    with mounted("btrfs", bench.work / "volume", size_bytes=_VOLUME_BYTES) as mount:
+    with (
+        TemporaryDirectory(dir=bench.work) as folder,
+        mounted("btrfs", Path(folder), size_bytes=_VOLUME_BYTES) as mount,
+    ):
         content, view = mount / "content", bench.work / "view"
         view.mkdir(exist_ok=True)
         _btrfs("subvolume", "create", content)
