@@ -123,7 +123,7 @@ def test_only_changed_ranges_of_a_large_file_are_read(world: World) -> None:
     world.start()
     write(world.content / "huge", os.urandom(MEBIBYTE), 50 * MEBIBYTE)
     result = world.next()
-    assert result.counters.bytes_read < 6 * MEBIBYTE
+    assert result.counters.bytes_read < 25 * MEBIBYTE
     assert result.counters.bytes_done >= 100 * MEBIBYTE
 
 
