@@ -29,6 +29,8 @@ SnapCopy: snapshots of file servers, and backup copies of them on any media
   snapcopy verify MEDIUM [--percent N]                 check a medium and read a part of its data
   snapcopy jobs [NUMBER]                               list jobs, show, kill, suspend, resume one
   snapcopy repo COMMAND REPO ...                       work on a repository, without database and queue
+  snapcopy apply -f FILE [--plan]                      make the configuration what a file says
+  snapcopy export                                      write the configuration as such a file
   snapcopy rotate-key                                  encrypt all secrets with a new key
 
   --home FOLDER      the installation to work on (SNAPCOPY_HOME)
