@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from jobs.views import download, history, job, marks, overview, protect, restore, schedules, testing, theme, upkeep
+from jobs.views import (
+    download,
+    history,
+    job,
+    marks,
+    orders,
+    overview,
+    protect,
+    restore,
+    schedules,
+    testing,
+    theme,
+    upkeep,
+)
 
 _subclient = "protect/<str:server>/<str:name>/"
 
@@ -24,7 +37,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("jobs/", history.job_list, name="job-list"),
     path("jobs/rows/", history.job_rows, name="job-rows"),
     path("jobs/export.csv", history.job_csv, name="job-csv"),
+    path("jobs/waiting/", orders.waiting, name="job-waiting"),
+    path("jobs/orders/", orders.order_many, name="job-orders"),
     path("jobs/<int:pk>/", job.job, name="job"),
+    path("jobs/<int:pk>/priority/", orders.change_priority, name="job-priority"),
     path("jobs/<int:pk>/live/", job.job_live, name="job-live"),
     path("jobs/<int:pk>/report/", testing.test_live, name="test-live"),
     path("jobs/<int:pk>/resubmit/", job.resubmit, name="job-resubmit"),

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from jobs import services
 from jobs.models import Job
 from jobs.selectors_pages.history import JobStory, report_of_test, story
+from jobs.selectors_pages.waiting import place_of
 from snapcopy_site.lib.roles import operator_required, viewer_required
 
 from .answers import control, launch, safe_next
@@ -68,6 +69,7 @@ def _context(told: JobStory) -> dict[str, Any]:
         "story": told,
         "card": JobCard(told.job, told.phases),
         "commands": _commands(told.job),
+        "place": place_of(told.job),
         "report": report_of_test(told.job),
     }
 

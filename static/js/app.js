@@ -99,6 +99,7 @@
     return pressed || selecting || target.querySelector("details.menu[open]") !== null;
   };
   let opened = [];
+  let chosen = [];
   document.addEventListener("htmx:beforeSwap", (event) => {
     const target = event.detail.target;
     const polled = event.detail.requestConfig.triggeringEvent === undefined;
@@ -107,6 +108,7 @@
       return;
     }
     opened = [...target.querySelectorAll("details[id][open]")].map((details) => details.id);
+    chosen = [...target.querySelectorAll("input[id][data-choice]:checked")].map((box) => box.id);
   });
   document.addEventListener("htmx:afterSwap", () => {
     for (const id of opened) {
@@ -116,6 +118,16 @@
       }
     }
     opened = [];
+    const forms = new Set();
+    for (const id of chosen) {
+      const box = document.getElementById(id);
+      if (box) {
+        box.checked = true;
+        forms.add(box.form);
+      }
+    }
+    chosen = [];
+    forms.forEach(recount);
     showScripted();
   });
 
