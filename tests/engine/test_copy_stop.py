@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from random import Random
 
@@ -17,7 +18,11 @@ import pytest
 
 from jobs.engine.errors import Killed, NoSpace, ReaderLost, Suspended
 from jobs.engine.media.disk import DiskMedia
-from jobs.engine.operations.copy_pipeline import coordinator, forked
+from jobs.engine.operations.copy_pipeline import coordinator, crew, forked
+from jobs.engine.operations.copy_pipeline.channel import WorkerEnd
+from jobs.engine.operations.copy_pipeline.messages import Idle
+from jobs.engine.operations.copy_pipeline.process import WorkerProcess, fork_worker
+from jobs.engine.operations.copy_pipeline.tally import SharedBoard
 from jobs.engine.operations.copy_pipeline.worker import Worker
 from jobs.engine.repository.claims import Claims
 from tests.interop.restic import Restic
@@ -283,6 +288,36 @@ def test_a_reader_that_is_killed_while_it_claims_holds_nobody_up(
     assert copier.locks == []
     monkeypatch.undo()
     assert copier.copy(source).counters.files_done == 2400
+
+
+def test_no_reader_is_left_when_their_last_words_cannot_be_taken() -> None:
+    def main(number: int, end: WorkerEnd) -> None:
+        end.send(Idle(number))
+        time.sleep(60)
+
+    hired = crew.Crew(2, SharedBoard(3), main)
+    with closing(hired.stop()) as last_words:
+        next(last_words)
+    assert readers_of(os.getpid()) == []
+
+
+def test_no_reader_is_left_when_another_cannot_be_started(
+    copier: Copier, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = fork_worker
+    begun: list[int] = []
+
+    def fork(run: Callable[[], None], *, keep_fds: frozenset[int]) -> WorkerProcess:
+        begun.append(1)
+        if len(begun) == 3:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return real(run, keep_fds=keep_fds)
+
+    monkeypatch.setattr("jobs.engine.operations.copy_pipeline.crew.fork_worker", fork)
+    with pytest.raises(BlockingIOError):
+        copier.run(copier.plan(source, readers=3))
+    assert readers_of(os.getpid()) == []
+    assert copier.locks == []
 
 
 def test_a_large_file_is_stopped_in_the_middle(copier: Copier, tmp_path: Path) -> None:

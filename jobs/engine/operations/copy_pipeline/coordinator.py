@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import closing
 from typing import Final
 
 from ...events import FileFailed, Sink
@@ -97,9 +98,10 @@ class Coordinator:
             raise
         finally:
             if self._crew is not None and not self._crew.is_gone:
-                for number, message in self._crew.stop():
-                    if isinstance(message, (WrittenPack, EntryFailed)):
-                        self._hear(number, message)
+                with closing(self._crew.stop()) as last_words:
+                    for number, message in last_words:
+                        if isinstance(message, (WrittenPack, EntryFailed)):
+                            self._hear(number, message)
         self._records.append(self._local.state_records)
         return [tree for number in range(len(roots)) if (tree := self._trees[number]) is not None]
 

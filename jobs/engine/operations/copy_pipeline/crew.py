@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import selectors
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Final
 
 from ...errors import ReaderLost
@@ -34,17 +34,21 @@ class Crew:
         self._processes: dict[int, WorkerProcess] = {}
         self._said_goodbye: set[int] = set()
         self.idle: set[int] = set()
-        for number in range(1, workers + 1):
-            self._start(number, main)
+        try:
+            for number in range(1, workers + 1):
+                self._start(number, main)
+        except BaseException:
+            self.close()
+            raise
 
     def _start(self, number: int, main: WorkerMain) -> None:
         ours, theirs = channel()
-        self._processes[number] = fork_worker(
-            lambda: main(number, WorkerEnd(theirs)), keep_fds=self._keep_fds | {theirs.fileno()}
-        )
-        theirs.close()
         self._ends[number] = ParentEnd(ours)
         self._selector.register(ours.fileno(), selectors.EVENT_READ, number)
+        with theirs:
+            self._processes[number] = fork_worker(
+                lambda: main(number, WorkerEnd(theirs)), keep_fds=self._keep_fds | {theirs.fileno()}
+            )
 
     @property
     def is_gone(self) -> bool:
@@ -82,19 +86,24 @@ class Crew:
             if is_closed:
                 self._ended(number, end)
 
-    def stop(self) -> Iterator[tuple[int, FromWorker]]:
-        """End all workers within about a second; yields what they still had to say, such as packs written."""
-        self._board.stop()
-        self.finish()
-        deadline = time.monotonic() + _GRACE_SECONDS
-        while self._ends and (left := deadline - time.monotonic()) > 0:
-            yield from self._poll_quietly(left)
-        for process in self._processes.values():
-            process.kill()
-        deadline = time.monotonic() + _REAP_SECONDS
-        while self._ends and (left := deadline - time.monotonic()) > 0:
-            yield from self._poll_quietly(left)
-        self.close()
+    def stop(self) -> Generator[tuple[int, FromWorker], None, None]:
+        """End all workers within about a second; yields what they still had to say, such as packs written.
+
+        None is left in any case, also when whoever listens raises.
+        """
+        try:
+            self._board.stop()
+            self.finish()
+            deadline = time.monotonic() + _GRACE_SECONDS
+            while self._ends and (left := deadline - time.monotonic()) > 0:
+                yield from self._poll_quietly(left)
+            for process in self._processes.values():
+                process.kill()
+            deadline = time.monotonic() + _REAP_SECONDS
+            while self._ends and (left := deadline - time.monotonic()) > 0:
+                yield from self._poll_quietly(left)
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Reap all workers, killing those that still run."""
