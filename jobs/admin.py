@@ -9,7 +9,7 @@ from django.contrib import admin, messages
 from django.db.models import Field, Model, QuerySet
 from django.http import HttpRequest
 
-from jobs.models import BackupCopy, Job, JobAttempt, JobEvent, JobException, JobPhase, Snapshot
+from jobs.models import BackupCopy, Job, JobAttempt, JobEvent, JobException, JobPhase, ScheduleRun, Snapshot
 from jobs.services import JobRefusal, acknowledge_job, kill_job, resume_job, suspend_job
 
 if TYPE_CHECKING:
@@ -124,6 +124,14 @@ class BackupCopyAdmin(HistoryAdmin):
     list_filter = ("state", "media", "ran_level")
     search_fields = ("snapshot__name", "snapshot_file_id")
     list_select_related = ("snapshot", "copy__policy", "media")
+
+
+@admin.register(ScheduleRun)
+class ScheduleRunAdmin(HistoryAdmin):
+    list_display = ("schedule_label", "slot", "state", "missed", "sentence", "launched_at")
+    list_filter = ("state", "schedule_label")
+    search_fields = ("schedule_label", "sentence")
+    date_hierarchy = "slot"
 
 
 @admin.register(JobAttempt)

@@ -12,19 +12,24 @@ from django.contrib import admin
 from django.db.models import Model
 from django.forms import ModelForm
 from django.http import HttpRequest
+from django.utils import timezone
 
 from policies import audit
 from policies.models import (
     AccessNode,
     AuditEntry,
+    BlackoutWindow,
     Copy,
     FileServer,
     Installation,
     Media,
+    RestartPolicy,
+    Schedule,
     Secret,
     StoragePolicy,
     Subclient,
 )
+from policies.services import plan_next
 
 if TYPE_CHECKING:
     AnyAdmin = admin.ModelAdmin[Any]
@@ -190,6 +195,35 @@ class CopyAdmin(AuditedAdmin):
     search_fields = ("name", "policy__name", "media__name")
     autocomplete_fields = ("policy", "media")
     filter_horizontal = ("media_agents",)
+    readonly_fields = TIMES
+
+
+@admin.register(Schedule)
+class ScheduleAdmin(AuditedAdmin):
+    list_display = ("name", "operation", "cron", "time_zone", "is_active", "next_slot_at")
+    list_filter = ("operation", "is_active")
+    search_fields = ("name", "description")
+    autocomplete_fields = ("policy", "file_server", "subclient", "copy", "media")
+    readonly_fields = ("active_since", "last_slot_at", "next_slot_at", *TIMES)
+
+    def save_model(self, request: HttpRequest, obj: Schedule, form: ModelForm[Any], change: bool) -> None:
+        """Slots from before a change are not caught up, whichever page made it."""
+        obj.active_since = timezone.now()
+        super().save_model(request, obj, form, change)
+        plan_next(obj, after=obj.active_since)
+
+
+@admin.register(BlackoutWindow)
+class BlackoutWindowAdmin(AuditedAdmin):
+    list_display = ("name", "operations", "days", "starts_at", "ends_at", "time_zone", "is_active")
+    list_filter = ("is_active",)
+    search_fields = ("name",)
+    readonly_fields = TIMES
+
+
+@admin.register(RestartPolicy)
+class RestartPolicyAdmin(AuditedAdmin):
+    list_display = ("operation", "times", "first_seconds", "most_seconds", "total_hours")
     readonly_fields = TIMES
 
 
