@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from jobs.engine.operations.copy_pipeline import coordinator
 from tests.interop.restic import Restic
 from tests.loopmounts import CannotMount, mounted
 from tests.odd_tree import describe_tree
@@ -241,8 +242,12 @@ def test_random_operations_between_snapshots(
 
 
 @pytest.mark.interop
-def test_stock_restic_finds_two_hundred_operations_clean(mount: Path, tmp_path: Path) -> None:
-    world = World(mount, tmp_path, name=f"volume {next(_numbers)}")
+@pytest.mark.parametrize("alone_seconds", [0.6, 0.0], ids=["in one process", "in several"])
+def test_stock_restic_finds_two_hundred_operations_clean(
+    mount: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alone_seconds: float
+) -> None:
+    monkeypatch.setattr(coordinator, "_ALONE_WITH_CHANGES_SECONDS", alone_seconds)
+    world = World(mount, tmp_path, name=f"volume {next(_numbers)}", readers=2)
     vandal = Vandal(world.content, random.Random(20260104).randrange, with_subvolumes=False)
     seeded(world, vandal, 60)
     for _ in range(20):
