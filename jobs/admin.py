@@ -9,7 +9,17 @@ from django.contrib import admin, messages
 from django.db.models import Field, Model, QuerySet
 from django.http import HttpRequest
 
-from jobs.models import BackupCopy, Job, JobAttempt, JobEvent, JobException, JobPhase, ScheduleRun, Snapshot
+from jobs.models import (
+    BackupCopy,
+    Job,
+    JobAttempt,
+    JobEvent,
+    JobException,
+    JobPhase,
+    ScheduleRun,
+    Snapshot,
+    SnapshotReplica,
+)
 from jobs.services import JobRefusal, acknowledge_job, kill_job, resume_job, suspend_job
 
 if TYPE_CHECKING:
@@ -132,6 +142,14 @@ class ScheduleRunAdmin(HistoryAdmin):
     list_filter = ("state", "schedule_label")
     search_fields = ("schedule_label", "sentence")
     date_hierarchy = "slot"
+
+
+@admin.register(SnapshotReplica)
+class SnapshotReplicaAdmin(HistoryAdmin):
+    list_display = ("snapshot", "copy", "file_server", "state", "sent_bytes", "copied_at", "retain_until")
+    list_filter = ("state", "file_server")
+    search_fields = ("snapshot__name",)
+    list_select_related = ("snapshot", "copy__policy", "file_server")
 
 
 @admin.register(JobAttempt)

@@ -14,12 +14,16 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils import timezone
 
-from policies import audit
+from policies import (
+    admin_users,  # noqa: F401 - registers the users
+    audit,
+)
 from policies.models import (
     AccessNode,
     AuditEntry,
     BlackoutWindow,
     Copy,
+    ExtendedRetention,
     FileServer,
     Installation,
     Media,
@@ -107,8 +111,15 @@ class CopyInline(AnyInline):
     model = Copy
     extra = 0
     show_change_link = True
-    fields = ("precedence", "name", "kind", "media", "is_active")
-    autocomplete_fields = ("media",)
+    fk_name = "policy"
+    fields = ("precedence", "name", "kind", "media", "target_server", "source", "retention", "is_active")
+    autocomplete_fields = ("media", "target_server", "source")
+
+
+class ExtendedInline(AnyInline):
+    model = ExtendedRetention
+    extra = 0
+    max_num = 3
 
 
 class SubclientInline(AnyInline):
@@ -179,23 +190,26 @@ class MediaAdmin(AuditedAdmin):
 
 @admin.register(StoragePolicy)
 class StoragePolicyAdmin(AuditedAdmin):
-    list_display = ("name", "is_inline", "is_active", "description", "updated_at")
-    list_filter = ("is_inline", "is_active")
+    list_display = ("name", "is_inline", "selection", "selection_period", "is_active", "description", "updated_at")
+    list_filter = ("is_inline", "is_active", "selection", "overdue_action")
     search_fields = ("name", "description")
+    autocomplete_fields = ("backup_source",)
+    filter_horizontal = ("excluded_subclients",)
     readonly_fields = TIMES
     inlines = (CopyInline,)
 
 
 @admin.register(Copy)
 class CopyAdmin(AuditedAdmin):
-    list_display = ("policy", "precedence", "name", "kind", "media", "is_active")
+    list_display = ("policy", "precedence", "name", "kind", "media", "target_server", "retention_text", "is_active")
     list_display_links = ("name",)
-    list_filter = ("kind", "is_active", "media")
-    list_select_related = ("policy", "media")
+    list_filter = ("kind", "retention", "is_active", "ages", "media")
+    list_select_related = ("policy", "media", "target_server")
     search_fields = ("name", "policy__name", "media__name")
-    autocomplete_fields = ("policy", "media")
+    autocomplete_fields = ("policy", "media", "target_server", "source")
     filter_horizontal = ("media_agents",)
     readonly_fields = TIMES
+    inlines = (ExtendedInline,)
 
 
 @admin.register(Schedule)
@@ -237,8 +251,17 @@ class SecretAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Installation)
-class InstallationAdmin(ReadOnlyAdmin):
-    list_display = ("install_id", "created_at")
+class InstallationAdmin(AuditedAdmin):
+    """Its id never changes: snapshots on the storage carry it (RULES O2)."""
+
+    list_display = ("install_id", "time_zone", "week_start", "created_at")
+    readonly_fields = ("install_id", "created_at")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
 
 
 @admin.register(AuditEntry)

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from django.urls import path
 
-from policies.views import activity, copies, media, nodes, restarts, schedules, sources, storage_policies, users, wizard
+from policies.views import (
+    activity,
+    copies,
+    media,
+    nodes,
+    restarts,
+    schedules,
+    settings,
+    sources,
+    storage_policies,
+    users,
+    wizard,
+)
 
 app_name = "policies"
 
@@ -57,5 +69,6 @@ urlpatterns = [
     path("users/<int:pk>/", users.user_detail, name="user_detail"),
     path("users/<int:pk>/edit/", users.user_edit, name="user_edit"),
     path("users/<int:pk>/activate/", users.user_activate, name="user_activate"),
+    path("settings/", settings.settings, name="settings"),
     path("activity/", activity.activity, name="activity"),
 ]

@@ -33,8 +33,9 @@ def make_user(role: Role | None = Role.VIEWER, *, username: str = "", **values: 
     return user
 
 
-def make_media(path: Path | str = "/srv/backup", *, name: str = "disk-a", password: str = PASSWORD) -> Media:
-    """A disk medium. Nothing is written to ``path``."""
+def make_media(path: Path | str = "", *, name: str = "disk-a", password: str = PASSWORD) -> Media:
+    """A disk medium, in a directory of its own unless told otherwise. Nothing is written to ``path``."""
+    path = path or ("/srv/backup" if name == "disk-a" else f"/srv/{name}")
     return create_media(
         user=None,
         name=name,

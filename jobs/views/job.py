@@ -39,7 +39,7 @@ def job(request: HttpRequest, pk: int) -> HttpResponse:
 @require_safe
 def job_live(request: HttpRequest, pk: int) -> HttpResponse:
     """The part that polls; when the job is over it comes without a poll."""
-    return render(request, "jobs/_job.html", _context(_story(pk)))
+    return render(request, "jobs/_job.html", _context(_story(pk)) | {"is_poll": True})
 
 
 @operator_required

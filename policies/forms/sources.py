@@ -39,6 +39,14 @@ class FileServerForm(KindForm):
         max_value=64,
         help_text="More jobs on this file server wait, so that copying does not slow its users down.",
     )
+    max_incrementals = forms.IntegerField(
+        label="Convert to a differential after N incrementals",
+        min_value=1,
+        max_value=1_000_000,
+        required=False,
+        help_text="The next incremental after so many runs as a differential, and the job says so: a restore then "
+        "needs fewer steps. Empty: the engine's own limit, if it has one.",
+    )
     is_active = forms.BooleanField(
         label="Active",
         required=False,
@@ -49,7 +57,7 @@ class FileServerForm(KindForm):
         self.instance = instance
         initial: dict[str, Any] = {"is_active": True, "max_sessions": 4}
         if instance:
-            names = ("name", "description", "max_sessions", "is_active")
+            names = ("name", "description", "max_sessions", "max_incrementals", "is_active")
             initial = {name: getattr(instance, name) for name in names}
             initial["access_nodes"] = list(instance.access_nodes.values_list("pk", flat=True))
         super().__init__(*args, initial=initial | (kwargs.pop("initial", None) or {}), **kwargs)
@@ -72,11 +80,12 @@ class FileServerForm(KindForm):
             Section(title="", fields=self.some("name", "description", "engine")),
             Section(title=f"{self.kind_label} settings", fields=self.option_bound_fields()),
             Section(title="Who works on it", fields=self.some("access_nodes", "max_sessions", "is_active")),
+            Section(title="Levels", fields=self.some("max_incrementals")),
         ]
 
     def save(self, *, user: audit.Actor) -> FileServer | None:
         """The saved file server; None when something was refused, which the form then shows."""
-        names = ("name", "description", "engine", "access_nodes", "max_sessions", "is_active")
+        names = ("name", "description", "engine", "access_nodes", "max_sessions", "max_incrementals", "is_active")
         values: dict[str, Any] = {name: self.cleaned_data[name] for name in names if name in self.cleaned_data}
         values["options"] = self.typed_options()
         secrets = self.typed_secrets()
@@ -101,6 +110,21 @@ class SubclientForm(ServiceForm):
     access_nodes = nodes_field(
         label="Access nodes", help_text="None chosen: those of the file server. A list here replaces the server's."
     )
+    pre_command = forms.CharField(
+        label="Before the snapshot",
+        required=False,
+        max_length=500,
+        widget=forms.TextInput(attrs={"class": "mono", "spellcheck": "false"}),
+        help_text="A program with its arguments, run on the access node, such as one that puts a database at rest. No "
+        "shell reads it. If it fails, no snapshot is taken.",
+    )
+    post_command = forms.CharField(
+        label="After the snapshot",
+        required=False,
+        max_length=500,
+        widget=forms.TextInput(attrs={"class": "mono", "spellcheck": "false"}),
+        help_text="Runs in any case, also when the snapshot failed.",
+    )
     is_active = forms.BooleanField(
         label="Active",
         required=False,
@@ -111,7 +135,7 @@ class SubclientForm(ServiceForm):
         self.instance = instance
         initial: dict[str, Any] = {"is_active": True}
         if instance:
-            names = ("name", "description", "is_active")
+            names = ("name", "description", "is_active", "pre_command", "post_command")
             initial = {name: getattr(instance, name) for name in names}
             initial |= {
                 "file_server": instance.file_server_id,
@@ -127,6 +151,7 @@ class SubclientForm(ServiceForm):
     def sections(self) -> list[Section]:
         return [
             Section(title="", fields=self.some("file_server", "name", "description", "content_paths", "policy")),
+            Section(title="Commands around the snapshot", fields=self.some("pre_command", "post_command")),
             Section(title="Who works on it", fields=self.some("access_nodes", "is_active")),
         ]
 

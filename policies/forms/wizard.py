@@ -31,7 +31,7 @@ class SourceStepForm(FileServerForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name in ("description", "access_nodes", "max_sessions", "is_active"):
+        for name in ("description", "access_nodes", "max_sessions", "max_incrementals", "is_active"):
             del self.fields[name]
 
     def sections(self) -> list[Section]:

@@ -37,7 +37,7 @@ from .sources import (
 )
 from .storage_policies import create_policy, delete_policy, update_policy
 from .test_reports import store_test_report
-from .users import create_user, set_user_active, set_user_role, update_user
+from .users import create_user, leaves_no_admin, set_user_active, set_user_role, update_user
 
 __all__ = [
     "create_blackout_window",
@@ -59,6 +59,7 @@ __all__ = [
     "delete_subclient",
     "ensure_repository",
     "extended_values",
+    "leaves_no_admin",
     "move_copy",
     "place_copy",
     "plan_next",

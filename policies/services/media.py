@@ -198,7 +198,24 @@ def _checked(media: Media, values: MediaValues, secrets: writing.Secrets | None)
         raise ValidationError({"kind": error.sentence}) from error
     options = values.get("options", media.options if name == media.kind else {})
     known = writing.known_secrets(media, secrets, fields=_secret_names(name))
-    return values | {"options": writing.checked_options(kind.options, options, known)}
+    checked = writing.checked_options(kind.options, options, known)
+    if media._state.adding or checked.get("path") != media.options.get("path"):
+        _refuse_same_directory(media, name, checked)
+    return values | {"options": checked}
+
+
+def _refuse_same_directory(media: Media, kind: str, options: dict[str, object]) -> None:
+    """Two media in one directory would be one repository: one fault takes both, and pruning one hurts the other."""
+    if "path" not in options:
+        return
+    other = Media.objects.filter(kind=kind, options__path=options["path"]).exclude(pk=media.pk).first()
+    if other is not None:
+        raise ValidationError(
+            {
+                f"{writing.OPTION_PREFIX}path": f"The medium “{other}” is in this directory already. Give each medium "
+                "a directory of its own, or use that medium."
+            }
+        )
 
 
 def _secret_names(kind: str) -> set[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from django.contrib.auth.models import Group, User
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -66,9 +68,14 @@ def _group(role: Role) -> Group:
     return Group.objects.get_or_create(name=role.value)[0]
 
 
-def _require_another_admin(person: User, what: str) -> None:
+def leaves_no_admin(keys: Collection[int]) -> bool:
+    """Whether there would be no active admin without these users. Call it in a transaction: it locks all users."""
     # all rows are locked in one order, so that two admins cannot remove each other at the same moment
     people = User.objects.select_for_update().filter(is_active=True).order_by("pk").prefetch_related("groups")
     admins = {other.pk for other in people if role_of(other) is Role.ADMIN}
-    if admins == {person.pk}:
+    return bool(admins) and admins <= set(keys)
+
+
+def _require_another_admin(person: User, what: str) -> None:
+    if leaves_no_admin([person.pk]):
         raise ValidationError(f"You cannot {what} the last admin: nobody could configure SnapCopy any more.")

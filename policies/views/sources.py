@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from policies import services
 from policies.forms.sources import FileServerForm, SubclientForm
 from policies.models import FileServer, Subclient
-from policies.resolve import described_options, engine_label
+from policies.resolve import described_options, engine_label, incremental_limit
 from policies.selectors import lists
 from policies.selectors.activity import history_of
 from policies.views.pages import delete_page, edit_page, render_page, warn_of_missing_paths
@@ -35,6 +35,7 @@ def file_server_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "server": server,
         "engine": engine_label(server),
         "options": described_options(server),
+        "limit": incremental_limit(server),
         "subclients": lists.subclients().filter(file_server=server),
         "history": history_of("file server", pk),
     }

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from django.core.exceptions import ValidationError
 
 from jobs.engine.errors import RepositoryMissing, WrongPassword
 from policies.errors import RepositoryChanged, SecretMissing
@@ -75,8 +76,16 @@ def test_another_repository_in_its_place_is_refused(place: Path, tmp_path: Path)
 
 def test_two_media_in_one_directory_are_refused(place: Path) -> None:
     ensure_repository(make_media(place, name="one"))
+    with pytest.raises(ValidationError) as refusal:
+        make_media(place, name="two")
+    assert "“one” is in this directory already" in refusal.value.message_dict["option_path"][0]
+
+
+def test_two_media_that_reach_one_directory_by_two_paths_are_refused(place: Path) -> None:
+    ensure_repository(make_media(place, name="one"))
+    (place.parent / "detour").symlink_to(place)
     with pytest.raises(RepositoryChanged, match="“one” already uses"):
-        ensure_repository(make_media(place, name="two"))
+        ensure_repository(make_media(place.parent / "detour", name="two"))
 
 
 def test_without_a_password_nothing_is_opened(place: Path) -> None:

@@ -29,7 +29,7 @@ from .area import DEFAULT_FOLDER, SnapshotArea, read_manifest, require_unread, w
 from .base import Capability, Replicated, SnapshotEngine, SnapshotRef, SnapshotRoot
 from .btrfs_ioctl import is_subvolume_root
 from .btrfs_progs import BtrfsProgs
-from .btrfs_replica import Reception, is_received_from, look_at, require_received
+from .btrfs_replica import Reception, is_received_from, look_at, require_received, sync_directory
 from .btrfs_stream import send_and_receive
 from .btrfs_volume import Volume
 from .content import checked_content, is_inside, refuse_missing
@@ -170,6 +170,8 @@ class BtrfsEngine:
             with self._reception.receiving(ref.name):
                 count = send_and_receive(str(directory), str(self.area.path), base=before, control=control)
                 target = self.area.directory(ref.name)
+                with self.area.errors("write to the snapshot area"):
+                    sync_directory(target)
                 require_received(look_at(target), sent, ref.name)
                 copied = replace(ref, handle=ref.handle | {"path": str(target)}, exclusive_bytes=None, unread=())
                 with self.area.errors("write to the snapshot area"):
@@ -226,9 +228,16 @@ class BtrfsEngine:
     def _prepare_area(self, volume: Volume, control: Control) -> None:
         """A subvolume, so that no snapshot of the volume it lies in holds it; a plain directory serves too."""
         if not os.path.lexists(self.area.path):
+            missing = [folder for folder in self.area.path.parents if not os.path.lexists(folder)]
             with self.area.errors("make the snapshot area"):
                 os.makedirs(self.area.path.parent, 0o700, exist_ok=True)
-            volume.require_area(self.area.path.parent)
+            try:
+                volume.require_area(self.area.path.parent)
+            except EngineError:
+                for folder in missing:
+                    with contextlib.suppress(OSError):
+                        os.rmdir(folder)
+                raise
             self._progs.make_subvolume(str(self.area.path), control)
             with self.area.errors("protect the snapshot area"):
                 os.chmod(self.area.path, 0o700)

@@ -144,6 +144,7 @@ NAVIGATION = (
     NavItem(label="Access nodes", icon="nodes", url_name="policies:node_list", key="n"),
     NavItem(label="Activity", icon="activity", url_name="policies:activity", key="a"),
     NavItem(label="Users", icon="users", url_name="policies:user_list", key="u", role=Role.ADMIN),
+    NavItem(label="Settings", icon="system", url_name="policies:settings", key="e", role=Role.ADMIN),
     NavItem(label="Docs", icon="docs", url_name="docs", key="d"),
     NavItem(label="Django admin", icon="admin", url_name="admin:index", staff=True),
 )
