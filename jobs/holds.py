@@ -26,6 +26,7 @@ AWAITED: Final = (*states.WAITS, CopyState.CANDIDATE, CopyState.COPYING)
 """RULES R5: in these states a snapshot is held for its copy."""
 
 _COMPARING: Final = frozenset({Capability.DIFF, Capability.KEEPS_BASE_SNAPSHOT})
+_SENDING: Final = frozenset({Capability.DIFF, Capability.REPLICATE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,7 @@ def holds_of(snapshots: Iterable[Snapshot], *, now: datetime | None = None) -> d
             held[snapshot.pk].append(Held(hold=Hold.PINNED, sentence="it is pinned"))
     ids = [snapshot.pk for snapshot in known]
     subclients = {snapshot.subclient_id for snapshot in known}
-    for found in (_awaited(ids), _bases(subclients), _in_use(ids)):
+    for found in (_awaited(ids), _bases(subclients), _bases_of_transfers(subclients), _in_use(ids)):
         for snapshot_id, one in found:
             held[snapshot_id].append(one)
     return {snapshot_id: held[snapshot_id] for snapshot_id in ids if snapshot_id in held}
@@ -86,6 +87,26 @@ def _bases(subclients: set[int]) -> Iterator[tuple[int, Held]]:
     )
     for snapshot_id, name in newest.values_list("snapshot", "copy__name"):
         yield snapshot_id, Held(hold=Hold.BASE, sentence=f"the next copy to {name} is compared with it")
+
+
+def _bases_of_transfers(subclients: set[int]) -> Iterator[tuple[int, Held]]:
+    """The newest that both storages have, where the engine sends only the difference. Of a spool, too (P7)."""
+    engines = [kind.name for kind in ENGINES.values() if kind.capabilities >= _SENDING]
+    newest = (
+        SnapshotReplica.objects.filter(
+            snapshot__subclient__in=subclients,
+            snapshot__engine__in=engines,
+            state__in=states.ON_MEDIA,
+            copy__is_active=True,
+            copy__source__isnull=True,
+            copy__policy=F("snapshot__subclient__policy"),
+            copy__target_server=F("file_server"),
+        )
+        .order_by("snapshot__subclient_id", "copy_id", "-snapshot__taken_at", "-snapshot_id")
+        .distinct("snapshot__subclient_id", "copy_id")
+    )
+    for snapshot_id, name in newest.values_list("snapshot", "copy__name"):
+        yield snapshot_id, Held(hold=Hold.BASE, sentence=f"the next transfer to {name} starts from it")
 
 
 def _in_use(ids: list[int]) -> Iterator[tuple[int, Held]]:

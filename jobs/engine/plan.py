@@ -119,21 +119,6 @@ class CopyResult:
     source_note: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RepositoryCopyPlan:
-    """One snapshot file of a source repository into a target repository, without its source tree.
-
-    ``source_id`` and ``target_id`` are the repositories that must be there; None = any. ``readers`` None = one process
-    per core.
-    """
-
-    snapshot_file_id: FileId
-    source_id: str | None = None
-    target_id: str | None = None
-    pack_bytes: int = 16 * 2**20
-    readers: int | None = None
-
-
 class Overwrite(StrEnum):
     """What a restore does with a file that exists (RULES V2)."""
 

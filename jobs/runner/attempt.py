@@ -17,7 +17,18 @@ from jobs.engine import errors
 from jobs.engine.clock import SystemClock
 from jobs.models import Job, Operation
 from jobs.progress import Recorder
-from jobs.runner import aging, backup_copy, demo, probe, prune, restore, snapshot, snapshot_deletion, verify
+from jobs.runner import (
+    aging,
+    backup_copy,
+    demo,
+    probe,
+    prune,
+    restore,
+    secondary_copy,
+    snapshot,
+    snapshot_deletion,
+    verify,
+)
 from jobs.runner.guard import Guard
 from jobs.runner.orders import MustStop, Orders
 from jobs.runner.task import Task
@@ -29,6 +40,7 @@ logger = logging.getLogger(__name__)
 _RUNNERS: Final[Mapping[str, Callable[[Task], Outcome]]] = {
     Operation.SNAPSHOT: snapshot.run,
     Operation.BACKUP_COPY: backup_copy.run,
+    Operation.SECONDARY_COPY: secondary_copy.run,
     Operation.RESTORE: restore.run,
     Operation.DELETE_SNAPSHOT: snapshot_deletion.run,
     Operation.AGING: aging.run,
@@ -67,6 +79,11 @@ class Attempt:
             "copy__media",
             "backup_copy__snapshot",
             "backup_copy__media",
+            "copy__policy__backup_source",
+            "copy__source__target_server",
+            "copy__target_server",
+            "replica__snapshot",
+            "replica__file_server",
             "media",
             "started_by",
         ).get(pk=self.job_id)

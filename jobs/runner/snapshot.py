@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 from django.db import transaction
 
 from jobs.engine.events import Level, PhaseName
 from jobs.engine.ids import snapshot_name
 from jobs.engine.snapshots.base import SnapshotEngine, SnapshotRef
-from jobs.models import CatalogState, Initiator, Job, Operation, Snapshot
+from jobs.models import CatalogState, Initiator, Job, Snapshot
 from jobs.models import Level as RanLevel
 from jobs.rules import levels
 from jobs.runner.quiesce import quiesced
 from jobs.runner.references import ref_to_json
 from jobs.runner.task import Task
 from jobs.selectors import backup_copies_of_policy
-from jobs.services import CannotLaunch, NothingNew, launch_backup_copy
+from jobs.services import CannotLaunch, NothingNew, launch_backup_copy, launch_secondary_copy
 from jobs.services.failures import ConfigurationDeleted
 from jobs.services.outcomes import AwaitsChildren, Done, Outcome
+from jobs.services.replicas import secondary_copies_of
 from jobs.services.selection import refresh_selection
 from policies.models import CatalogMode, Subclient
 from policies.resolve import build_engine, incremental_limit, install_id
@@ -129,22 +132,24 @@ def _record(job: Job, subclient: Subclient, ref: SnapshotRef, decision: levels.D
 
 
 def _launch_inline(task: Task, subclient: Subclient) -> list[Job]:
-    """RULES B1: every active backup copy of an inline policy, oldest waiting snapshot first."""
+    """RULES B1: every active copy of an inline policy, oldest waiting snapshot first; what feeds others goes first."""
     if not subclient.policy.is_inline:
         return []
     job = task.job
+    launches: list[Callable[..., Job]] = [
+        partial(launch_secondary_copy, subclient=subclient, copy=copy) for copy in secondary_copies_of(subclient)
+    ]
+    launches += [partial(launch_backup_copy, subclient, copy) for copy in backup_copies_of_policy(subclient)]
     children = []
-    for copy in backup_copies_of_policy(subclient):
+    for launch in launches:
         try:
-            child = launch_backup_copy(
-                subclient, copy, user=job.started_by, initiator=Initiator.INLINE, how=job.how, parent=job
-            )
+            child = launch(user=job.started_by, initiator=Initiator.INLINE, how=job.how, parent=job)
         except NothingNew as nothing:
             task.tell("inline-copy-not-due", nothing.sentence)
             continue
         except CannotLaunch as refusal:
             task.tell("inline-copy-refused", refusal.sentence, level=Level.WARNING)
             continue
-        if child.operation == Operation.BACKUP_COPY and child.parent_id == job.pk:
+        if child.parent_id == job.pk:
             children.append(child)
     return children

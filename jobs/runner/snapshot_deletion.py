@@ -10,6 +10,7 @@ from django.utils import timezone
 from jobs.engine.errors import EngineError
 from jobs.engine.events import PhaseName
 from jobs.models import Snapshot, SnapshotState
+from jobs.runner import secondary_copy
 from jobs.runner.references import ref_from_row
 from jobs.runner.task import Task
 from jobs.selectors import holds_on
@@ -21,6 +22,8 @@ from policies.resolve import build_engine
 def run(task: Task) -> Outcome:
     """Delete it unless something took hold of it meanwhile. A snapshot that is gone already counts as deleted."""
     task.phase(PhaseName.PREPARE)
+    if task.job.replica is not None:
+        return secondary_copy.delete(task, task.job.replica)
     if task.job.snapshot_id is None:
         raise ConfigurationDeleted("The snapshot of this job is not known any more.")
     with transaction.atomic():

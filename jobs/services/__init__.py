@@ -14,6 +14,7 @@ from .launch_many import Launched, launch_backup_copies, launch_snapshots
 from .marks import Marked, mark_copies, pin_snapshots, recopy, recopy_all, unpin_snapshots
 from .removal import retire_snapshot
 from .resubmit import resubmit_job
+from .secondary import delete_replica, launch_secondary_copies, launch_secondary_copy
 from .selection import refresh_selection
 from .source_guard import NothingFrozen, acknowledge_source, freeze_aging, guard_source
 from .spool import apply_spool
@@ -30,6 +31,7 @@ __all__ = [
     "acknowledge_job",
     "acknowledge_source",
     "apply_spool",
+    "delete_replica",
     "freeze_aging",
     "guard_source",
     "kill_job",
@@ -39,6 +41,8 @@ __all__ = [
     "launch_demo",
     "launch_prune",
     "launch_restore",
+    "launch_secondary_copies",
+    "launch_secondary_copy",
     "launch_snapshot",
     "launch_snapshot_deletion",
     "launch_snapshots",

@@ -8,9 +8,10 @@ from django.utils import timezone
 from jobs import lease, queues
 from jobs.models import Job, JobState, Operation, Want
 from jobs.rules import placement, states
-from jobs.selectors import agents_of_media, node_figures, placement_lists, sessions_of_file_server
+from jobs.selectors import node_figures, sessions_of_file_server
 from jobs.services.feeding import waits_for_source
 from jobs.services.medium_turns import waits_for_medium
+from jobs.services.placing import lists_of
 from policies.models import AccessNode
 
 
@@ -46,7 +47,7 @@ def _place(job: Job) -> None:
     wanted = job.parameters.get("node")
     if wanted:
         known = [node for node in known if node.name == wanted]
-    answer = placement.choose(lists=_lists(job), known=known, avoid=str(job.parameters.get("avoid", "")))
+    answer = placement.choose(lists=lists_of(job), known=known, avoid=str(job.parameters.get("avoid", "")))
     if isinstance(answer, placement.NoNode):
         job.state, job.state_reason = JobState(answer.state.value), answer.reason
         return
@@ -57,17 +58,6 @@ def _place(job: Job) -> None:
             f"Chosen by {job.started_by_label or 'whoever started it'}. {answer.reason.split('. ', 1)[-1]}"
         )
     job.state, job.state_reason, job.queued_at = JobState.QUEUED, f"for a worker of {answer.name}", timezone.now()
-
-
-def _lists(job: Job) -> placement.Lists:
-    """A node that a person chose needs no list; everything else goes by the configuration."""
-    if job.parameters.get("node"):
-        return placement.Lists()
-    if job.operation == Operation.RESTORE:
-        return placement_lists(subclient=None, copy=job.copy)
-    if job.operation in (Operation.PRUNE, Operation.VERIFY) and job.media is not None:
-        return agents_of_media(job.media)
-    return placement_lists(subclient=job.subclient, copy=job.copy)
 
 
 def _with_room(node: placement.NodeFigures) -> placement.NodeFigures:

@@ -43,6 +43,7 @@ from jobs.services.outcomes import (
     ToRetry,
 )
 from jobs.services.restarts import retry_wait_seconds
+from jobs.services.secondary import next_transfer, settle_replica
 from jobs.services.spool import apply_spool
 
 _PHASE_ENDS = {
@@ -236,6 +237,8 @@ def _settle_copy(job: Job, outcome: Outcome, now: datetime) -> bool:
 
     True = it is passed over for good (B7): the next one may go on.
     """
+    if job.operation == Operation.SECONDARY_COPY:
+        return settle_replica(job, outcome)
     if job.operation != Operation.BACKUP_COPY or job.backup_copy_id is None:
         return False
     row = BackupCopy.objects.select_related("copy__policy").get(pk=job.backup_copy_id)
@@ -264,6 +267,10 @@ def _end_of_job(job: Job, outcome: Outcome, *, is_passed_over: bool = False, now
         is_done = isinstance(outcome, Done)
         follow += next_of_chain(job, goes_on=is_done or is_passed_over, is_killed=isinstance(outcome, Killed), now=now)
         if is_done and job.subclient is not None:
+            apply_spool(job.subclient, because_of=job, now=now)
+    if job.operation == Operation.SECONDARY_COPY:
+        follow += next_transfer(job, outcome, is_passed_over=is_passed_over)
+        if isinstance(outcome, Done) and job.subclient is not None:
             apply_spool(job.subclient, because_of=job, now=now)
     if job.operation == Operation.DELETE_SNAPSHOT and isinstance(outcome, Failed) and job.snapshot_id is not None:
         Snapshot.objects.filter(pk=job.snapshot_id).update(deletion_failures=F("deletion_failures") + 1)

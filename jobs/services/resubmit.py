@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jobs.engine.plan import Overwrite
-from jobs.models import BackupCopy, How, Initiator, Job, Level, Operation
+from jobs.models import BackupCopy, How, Initiator, Job, Level, Operation, SnapshotReplica
 from jobs.progress import note
 from jobs.rules import states
 from jobs.services.errors import CannotLaunch
@@ -18,6 +18,7 @@ from jobs.services.launch import (
     launch_snapshot_deletion,
     launch_test,
 )
+from jobs.services.secondary import delete_replica, launch_secondary_copy
 from jobs.services.upkeep import DEFAULT_PERCENT, launch_aging, launch_prune, launch_verify
 from policies.models import AccessNode, FileServer, Media
 
@@ -34,6 +35,10 @@ def resubmit_job(job: Job, *, user: Actor = None, initiator: str = Initiator.PER
             again = launch_backup_copy(job.subclient, job.copy, snapshot=job.snapshot, recopy=True, **who)
         case Operation.RESTORE if job.backup_copy:
             again = _restore_again(job, job.backup_copy, who)
+        case Operation.SECONDARY_COPY if job.subclient and job.copy:
+            again = launch_secondary_copy(subclient=job.subclient, copy=job.copy, **who)
+        case Operation.DELETE_SNAPSHOT if job.replica:
+            again = _delete_again(job.replica, job)
         case Operation.DELETE_SNAPSHOT if job.snapshot:
             again = launch_snapshot_deletion(job.snapshot, **who)
         case Operation.AGING:
@@ -49,6 +54,13 @@ def resubmit_job(job: Job, *, user: Actor = None, initiator: str = Initiator.PER
         case _:
             raise CannotLaunch("What this job worked on was deleted.", job=job)
     note(again.pk, "resubmitted", f"The same as job {job.pk}.")
+    return again
+
+
+def _delete_again(replica: SnapshotReplica, job: Job) -> Job:
+    again = delete_replica(replica, reason=replica.state_reason, initiator=job.initiator)
+    if again is None:
+        raise CannotLaunch(f"{replica.snapshot.name} is gone from {replica.file_server.name}, or a job is at it.")
     return again
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from jobs.models import Job, ScheduleRun
 from jobs.services.errors import CannotLaunch
 from jobs.services.launch_many import Launched, Scope, launch_backup_copies, launch_snapshots
+from jobs.services.secondary import launch_secondary_copies
 from jobs.services.upkeep import launch_aging, launch_prune, launch_verify
 from policies.models import FileServer, Media, Schedule, ScheduledOperation, StoragePolicy, Subclient
 
@@ -28,6 +29,8 @@ def launch_scheduled(schedule: Schedule, *, run: ScheduleRun, **who: Any) -> Lau
                 return _per_medium(schedule, partial(launch_prune, **given))
             case ScheduledOperation.VERIFY:
                 return _per_medium(schedule, partial(launch_verify, percent=schedule.verify_percent, **given))
+            case ScheduledOperation.SECONDARY_COPY:
+                return launch_secondary_copies(scope=_sources(schedule), copy=schedule.copy, schedule_run=run, **who)
             case _:
                 raise CannotLaunch(f"{schedule.get_operation_display()} cannot be launched by a schedule.")
     except CannotLaunch as refusal:

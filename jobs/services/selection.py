@@ -21,6 +21,7 @@ from jobs.rules.periods import Period, period_start
 from jobs.rules.zones import local_moment
 from jobs.selectors import backup_copies_of_policy, last_copied, waiting_backup_copies
 from jobs.services.feeding import Supply, feed_of
+from jobs.services.replicas import refresh_replicas
 from policies.models import Copy, Installation, StoragePolicy, Subclient
 
 BY_RULE: Final = (CopyState.NOT_SELECTED, CopyState.CANDIDATE, CopyState.TO_BE_COPIED, CopyState.PREVENTED)
@@ -30,11 +31,12 @@ _LEFT_BEHIND: Final = "A newer snapshot is on media already: what changed is in 
 
 
 def refresh_selection(subclient: Subclient, *, now: datetime | None = None) -> None:
-    """Ask the rules again what every present snapshot is towards every active backup copy. Idempotent.
+    """Ask the rules again what every present snapshot is towards every active copy. Idempotent.
 
     A snapshot that the rules come to want only now stays behind if a newer one is on media: a gap is safe (B5).
     """
     now = now or timezone.now()
+    refresh_replicas(subclient)
     rule = selection_rule(subclient.policy)
     is_excluded = subclient.policy.excluded_subclients.filter(pk=subclient.pk).exists()
     for copy in backup_copies_of_policy(subclient):

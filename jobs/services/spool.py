@@ -83,7 +83,7 @@ def spool_items(subclient: Subclient, snapshots: Sequence[Snapshot], *, now: dat
                 is_needed=bool(holds & {Hold.RUNNING, Hold.NOT_COPIED}),
                 is_mounted=Hold.MOUNTED in holds,
                 is_pinned=Hold.PINNED in holds,
-                is_base_of_next=snapshot.pk in bases,
+                is_base_of_next=snapshot.pk in bases or Hold.BASE in holds,
             )
         )
     return items

@@ -69,7 +69,7 @@ class SnapshotArea:
             try:
                 yield staging
                 with self.errors("write to the snapshot area"):
-                    _sync_file_system(lock)
+                    sync_file_system(lock)
                     os.rename(staging, target)
             except BaseException:
                 with contextlib.suppress(OSError):
@@ -243,8 +243,11 @@ def read_manifest(path: Path, name: SnapshotName) -> SnapshotRef:
         raise SnapshotMissing(f"Snapshot “{name}” has no readable manifest at “{path}”.") from error
 
 
-def _sync_file_system(fd: int) -> None:
-    """``syncfs(2)``: a snapshot under its real name survives a power cut whole. Raises OSError."""
+def sync_file_system(fd: int) -> None:
+    """``syncfs(2)``: a snapshot under its real name survives a power cut whole. Raises OSError.
+
+    On btrfs also what makes it comparable: until its data are on disk, the tree does not say where they lie.
+    """
     if _libc.syncfs(fd) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

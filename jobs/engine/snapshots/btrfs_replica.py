@@ -16,7 +16,7 @@ from uuid import UUID
 
 from ..errors import SnapshotMissing, SnapshotNotOurs, SourceUnavailable, StorageBusy
 from ..ids import SnapshotName
-from .area import SnapshotArea
+from .area import SnapshotArea, sync_file_system
 from .btrfs_ioctl import SubvolumeInfo, subvolume_info
 
 _MARKER: Final = ".receiving"
@@ -94,6 +94,15 @@ def look_at(directory: Path) -> SubvolumeInfo:
         return subvolume_info(fd)
     except OSError as error:
         raise SnapshotMissing(f"“{directory}” is not a btrfs snapshot.") from error
+    finally:
+        os.close(fd)
+
+
+def sync_directory(directory: Path) -> None:
+    """Put the file system of a directory on disk: ``btrfs receive`` does not. Raises OSError."""
+    fd = os.open(directory, _DIRECTORY)
+    try:
+        sync_file_system(fd)
     finally:
         os.close(fd)
 

@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -170,7 +171,11 @@ def _open(path: Path) -> int:
 
 
 def _require_comparable(before: int, after: int) -> SubvolumeInfo:
-    """The older snapshot. Raises DiffUnavailable, OSError."""
+    """The older snapshot; ``made_in`` is what the newer one's changes come after. Raises DiffUnavailable, OSError.
+
+    Two snapshots of one subvolume, or two that were received: there the newer begins as a snapshot of the older, which
+    was written to until it had arrived.
+    """
     try:
         old, new = subvolume_info(before), subvolume_info(after)
     except OSError as error:
@@ -179,7 +184,10 @@ def _require_comparable(before: int, after: int) -> SubvolumeInfo:
         raise DiffUnavailable("the two snapshots are on different file systems")
     if not (old.is_read_only and new.is_read_only):
         raise DiffUnavailable("one of the two snapshots can be written to")
-    if old.identity != new.identity and (old.parent is None or old.parent != new.parent):
+    is_received = old.received is not None and new.received is not None and new.parent == old.identity
+    if is_received:
+        old = replace(old, made_in=old.changed_in)
+    elif old.identity != new.identity and (old.parent is None or old.parent != new.parent):
         raise DiffUnavailable("the subvolume was restored or made anew since the last copy")
     if old.changed_in > old.made_in:
         raise DiffUnavailable("the older snapshot was changed after it was taken")

@@ -1,0 +1,64 @@
+"""Who may run a job, as the lists of RULES N: by what it reads and where it writes. Choosing one is in ``dispatch``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from jobs.models import Job, Operation
+from jobs.rules import placement
+from jobs.rules.waiting import Source
+from jobs.selectors import agents_of_media, placement_lists
+from jobs.services.feeding import chosen_source, feed_of, is_fed_from_media
+from jobs.services.replicas import common_nodes, source_server_of, target_of
+from policies.models import Copy, Subclient
+
+
+def lists_of(job: Job) -> placement.Lists:
+    """A node that a person chose needs no list; everything else goes by the configuration."""
+    if job.parameters.get("node"):
+        return placement.Lists()
+    if job.operation == Operation.RESTORE:
+        return placement_lists(subclient=None, copy=job.copy)
+    if job.operation in (Operation.PRUNE, Operation.VERIFY) and job.media is not None:
+        return agents_of_media(job.media)
+    if job.subclient is not None and job.copy is not None:
+        match job.operation:
+            case Operation.BACKUP_COPY:
+                return _of_backup_copy(job, job.subclient, job.copy)
+            case Operation.SECONDARY_COPY:
+                return _of_transfer(job.subclient, job.copy)
+            case Operation.DELETE_SNAPSHOT if job.replica is not None:
+                nodes = job.replica.file_server.access_nodes.values_list("name", flat=True)
+                return placement.Lists(file_server_nodes=tuple(nodes), snap_agents=_agents(job.copy))
+    return placement_lists(subclient=job.subclient, copy=job.copy)
+
+
+def _of_backup_copy(job: Job, subclient: Subclient, copy: Copy) -> placement.Lists:
+    """RULES N2: the MediaAgents of the source snap copy. What is fed from a medium needs no node of the file server."""
+    if is_fed_from_media(copy):
+        return placement.Lists(snap_agents=_agents(copy.source), backup_agents=_agents(copy))
+    usual = placement_lists(subclient=subclient, copy=copy)
+    secondary = chosen_source(copy)
+    if secondary is None or job.snapshot is None or feed_of(job.snapshot, copy).source is not Source.SECONDARY:
+        return usual
+    nodes = tuple(target_of(secondary).access_nodes.values_list("name", flat=True))
+    if nodes:
+        usual = replace(usual, subclient_nodes=(), file_server_nodes=nodes)
+    return replace(usual, snap_agents=_agents(secondary))
+
+
+def _of_transfer(subclient: Subclient, copy: Copy) -> placement.Lists:
+    """Both storages must be reached: the nodes they have in common; the subclient's own where they are among them."""
+    common = common_nodes(source_server_of(subclient, copy), target_of(copy))
+    own = frozenset(subclient.access_nodes.values_list("name", flat=True)) & (common or frozenset())
+    primary = copy.source or Copy.objects.filter(policy=copy.policy_id, kind="primary_snap").first()
+    return placement.Lists(
+        subclient_nodes=own,
+        file_server_nodes=common or (),
+        snap_agents=_agents(primary),
+        backup_agents=_agents(copy),
+    )
+
+
+def _agents(copy: Copy | None) -> frozenset[str]:
+    return frozenset(copy.media_agents.values_list("name", flat=True)) if copy is not None else frozenset()
