@@ -18,8 +18,9 @@ from django.db import Error as DatabaseError
 from django.db import connection
 
 from jobs.models import How, Initiator, Job, JobState
-from jobs.services import JobRefusal
-from policies.models import Copy, Media, Subclient
+from jobs.services import JobRefusal, Launched
+from jobs.services.launch_many import Scope
+from policies.models import Copy, FileServer, Media, StoragePolicy, Subclient
 
 POLL_SECONDS: Final = 0.25
 PATIENCE_SECONDS: Final = 60.0
@@ -67,6 +68,23 @@ class JobCommand(BaseCommand):
     def add_wait_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--wait", action="store_true", help="wait until it is over; the exit code tells how")
         parser.add_argument("--json", action="store_true", help="one JSON object per job, a line each")
+
+    def add_scope_arguments(self, parser: CommandParser) -> None:
+        """One subclient, or everything below a policy or a file server (RULES B1)."""
+        parser.add_argument("subclient", metavar="FILESERVER/SUBCLIENT", nargs="?")
+        parser.add_argument("--policy", help="all subclients of this storage policy instead")
+        parser.add_argument("--file-server", help="all subclients of this file server instead")
+        self.add_wait_arguments(parser)
+
+    def run_launched(self, launched: Launched, *, wait: bool, as_json: bool) -> None:
+        """Report all of them. Nothing new is fine; refusals are code 4, or 3 beside jobs that were started."""
+        for sentence in launched.refused:
+            self.stderr.write(sentence)
+        if not launched.jobs and not launched.refused and not as_json:
+            self.stdout.write("Nothing new: no job was started.")
+        self.run_jobs(launched.jobs, wait=wait, as_json=as_json)
+        if launched.refused:
+            raise SystemExit(int(ExitCode.COMPLETED_WITH_ERRORS if launched.jobs else ExitCode.REFUSED))
 
     def run_job(self, job: Job, *, wait: bool, as_json: bool) -> None:
         """Report the job; with ``wait`` all of its chain, and exit with the worst of their codes."""
@@ -146,6 +164,25 @@ def find_media(name: str) -> Media:
     return found
 
 
+def find_scope(*, subclient: str | None, policy: str | None, file_server: str | None) -> Scope:
+    """Exactly one of the three to its row; anything else is a wrong command line."""
+    if [subclient, policy, file_server].count(None) != 2:
+        raise CommandError(
+            "Name one FILESERVER/SUBCLIENT, or --policy, or --file-server.", returncode=int(ExitCode.USAGE)
+        )
+    if subclient is not None:
+        return find_subclient(subclient)
+    found: StoragePolicy | FileServer | None = (
+        StoragePolicy.objects.filter(name=policy).first()
+        if policy is not None
+        else FileServer.objects.filter(name=file_server).first()
+    )
+    if found is None:
+        what = f"storage policy {policy}" if policy is not None else f"file server {file_server}"
+        raise CommandError(f"There is no {what}.", returncode=int(ExitCode.USAGE))
+    return found
+
+
 def find_copy(subclient: Subclient, name: str | None) -> Copy | None:
     """A copy of the subclient's policy by name; None = not asked for."""
     if name is None:
@@ -178,7 +215,9 @@ def as_dictionary(job: Job) -> dict[str, object]:
         "snapshot": job.snapshot.name if job.snapshot else None,
         "asked_level": job.asked_level,
         "ran_level": job.ran_level,
+        "level_number": job.level_number,
         "level_reason": job.level_reason,
+        "initiator": job.initiator,
         "node": job.node_label,
         "attempt": job.attempt,
         "percent": job.percent,

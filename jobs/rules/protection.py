@@ -11,10 +11,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from .waiting import ALERT_AFTER, OVERDUE_AFTER, WaitingVerdict, waiting_verdict
+
 WINDOW: Final = timedelta(days=7)
 """The field's default for the service level."""
 
-WAITS_LONG: Final = timedelta(hours=48)
+WAITS_LONG: Final = ALERT_AFTER
 """B10: alert when a selected snapshot waits longer."""
 
 
@@ -29,13 +31,16 @@ class Protection(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Points:
     """Recovery points of one subclient. ``copies`` maps each active backup copy to the time of the newest snapshot it
-    holds, None = it holds none. ``oldest_waiting`` is the time of the oldest snapshot that still waits for a copy.
+    holds, None = it holds none. ``oldest_waiting`` is since when the first selected snapshot waits for a copy;
+    ``alert_after`` and ``overdue_after`` are the policy's (B10).
     """
 
     is_active: bool
     snapshot: datetime | None
     copies: Mapping[str, datetime | None]
     oldest_waiting: datetime | None = None
+    alert_after: timedelta = WAITS_LONG
+    overdue_after: timedelta = OVERDUE_AFTER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +68,23 @@ def judge(points: Points, *, now: datetime, window: timedelta = WINDOW) -> Verdi
     if late:
         name = max(late, key=lambda copy: late[copy])
         return Verdict(protection=Protection.OVERDUE, reason=f"The newest data on {name} is {_days(late[name])} old.")
-    if points.oldest_waiting is not None and now - points.oldest_waiting > WAITS_LONG:
-        waited = _days(now - points.oldest_waiting)
-        return Verdict(protection=Protection.OVERDUE, reason=f"A snapshot has waited {waited} for its copy.")
+    if waits := _waits_too_long(points, now):
+        return Verdict(protection=Protection.OVERDUE, reason=waits)
     return Verdict(protection=Protection.PROTECTED, reason="Snapshot and backup copies are within the window.")
+
+
+def _waits_too_long(points: Points, now: datetime) -> str:
+    """RULES B10; '' = it does not."""
+    if points.oldest_waiting is None:
+        return ""
+    waited = now - points.oldest_waiting
+    verdict = waiting_verdict(
+        selected_at=points.oldest_waiting, now=now, alert_after=points.alert_after, overdue_after=points.overdue_after
+    )
+    if verdict is WaitingVerdict.FINE:
+        return ""
+    overdue = f" That is overdue: over {_days(points.overdue_after)}." if verdict is WaitingVerdict.OVERDUE else ""
+    return f"A snapshot has waited {_days(waited)} for its copy.{overdue}"
 
 
 def _unprotected(reason: str) -> Verdict:

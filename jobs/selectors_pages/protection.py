@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import Final, NamedTuple
 
 from django.db.models import Count, Max, Min, Prefetch, Q, QuerySet
-from django.db.models.functions import TruncDate
+from django.db.models.functions import Coalesce, TruncDate
 from django.utils import timezone
 
 from jobs.models import BackupCopy, Job, JobState, Operation, Snapshot, SnapshotState
@@ -73,6 +73,7 @@ def subclient_states(subclients: QuerySet[Subclient] | None = None) -> list[Subc
         .order_by("file_server__name", "name")
     )
     keys = [row.pk for row in rows]
+    now = timezone.now()
     present = Q(state=SnapshotState.PRESENT)
     snapshots = {
         pk: _Snapshots(taken, point, kept)
@@ -101,13 +102,13 @@ def subclient_states(subclients: QuerySet[Subclient] | None = None) -> list[Subc
             state__in=states.WAITS,
             copy__is_active=True,
         )
+        .exclude(due_at__gt=now)
         .values_list("snapshot__subclient")
-        .annotate(Count("pk"), Min("snapshot__taken_at"))
+        .annotate(Count("pk"), Min(Coalesce("selected_at", "snapshot__taken_at")))
         .order_by()
     }
     running = _running(keys)
     strips = history(keys)
-    now = timezone.now()
     return [
         _state(
             row,
@@ -143,6 +144,8 @@ def _state(
         snapshot=snapshots.taken,
         copies={copy.name: point for copy, point in copied.items()},
         oldest_waiting=waiting[1],
+        alert_after=timedelta(hours=subclient.policy.alert_after_hours),
+        overdue_after=timedelta(days=subclient.policy.overdue_after_days),
     )
     return SubclientState(
         subclient=subclient,

@@ -16,6 +16,7 @@ from jobs.runner.demo_tree import kept_by_another
 from policies.models import Secret, Subclient
 from tests.job_factories import make_job, make_node
 from tests.jobs.farm import Farm, backup_copy_of, configure, picture
+from tests.jobs.here import work_off
 
 
 @pytest.fixture
@@ -97,6 +98,28 @@ def test_4_refused(subclient: Subclient) -> None:
     Subclient.objects.update(is_active=False)
     assert command("snapshot", subclient.path, "--wait")[0] == 4
     assert not Job.objects.exists()
+
+
+def test_B1_a_policy_or_a_file_server_is_snapped_and_copied_as_a_whole(subclient: Subclient) -> None:
+    make_node()
+    code, lines = command("copy", "--policy", subclient.policy.name)
+    assert (code, lines) == (0, ["Nothing new: no job was started."])
+    code, lines = command("snapshot", "--policy", subclient.policy.name, "--level", "differential", "--json")
+    (snapped,) = as_json(lines)
+    assert (code, snapped["asked_level"], snapped["initiator"]) == (0, "differential", "script")
+    assert command("snapshot", "--policy", subclient.policy.name)[0] == 4, "a snapshot is being taken already"
+    work_off()
+    code, lines = command("copy", "--file-server", subclient.file_server.name, "--json")
+    (copied,) = as_json(lines)
+    assert (code, copied["operation"], copied["initiator"]) == (0, "backup_copy", "script")
+
+
+def test_2_a_scope_is_named_once_and_exists(subclient: Subclient) -> None:
+    assert command("copy")[0] == 2
+    assert command("copy", subclient.path, "--policy", subclient.policy.name)[0] == 2
+    assert command("copy", "--policy", "nobody")[0] == 2
+    assert command("copy", "--policy", subclient.policy.name, "--copy", "nowhere")[0] == 2
+    assert command("copy", "--file-server", subclient.file_server.name, "--copy", "backup")[0] == 2
 
 
 def test_5_killed(subclient: Subclient) -> None:

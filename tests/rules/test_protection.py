@@ -45,6 +45,15 @@ def test_d1_not_protected(values: dict[str, Any], reason: str) -> None:
         ({"copies": {"disk": NOW - 8 * DAY, "offsite": NOW - 10 * DAY}}, "The newest data on offsite is 10 days old."),
         ({"oldest_waiting": NOW - 3 * DAY}, "A snapshot has waited 3 days for its copy."),
         ({"oldest_waiting": NOW - WAITS_LONG + HOUR}, ""),
+        ({"oldest_waiting": NOW - 3 * DAY, "alert_after": 4 * DAY}, ""),
+        (
+            {"oldest_waiting": NOW - 15 * DAY},
+            "A snapshot has waited 15 days for its copy. That is overdue: over 14 days.",
+        ),
+        (
+            {"oldest_waiting": NOW - 5 * DAY, "overdue_after": 4 * DAY},
+            "A snapshot has waited 5 days for its copy. That is overdue: over 4 days.",
+        ),
     ],
 )
 def test_b10_a_copy_is_overdue(values: dict[str, Any], reason: str) -> None:

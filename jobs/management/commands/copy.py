@@ -1,26 +1,57 @@
-"""``copy FILESERVER/SUBCLIENT``: copy the snapshots that wait to a medium."""
+"""``copy FILESERVER/SUBCLIENT``, or of a whole policy or file server: copy the snapshots that wait to a medium."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import CommandParser
+from django.core.management.base import CommandError, CommandParser
 
-from jobs.management.cli import BY_SCRIPT, JobCommand, find_copy, find_subclient, refused
-from jobs.services import CannotLaunch, launch_backup_copy
+from jobs.management.cli import BY_SCRIPT, ExitCode, JobCommand, find_copy, find_scope, refused
+from jobs.services import CannotLaunch, launch_backup_copies, launch_backup_copy
+from jobs.services.launch_many import Scope
+from policies.models import Copy, StoragePolicy, Subclient
 
 
 class Command(JobCommand):
-    help = "Copy a subclient's waiting snapshots to a backup copy of its policy, oldest first."
+    help = "Copy waiting snapshots to a backup copy, oldest first: of a subclient, a policy or a file server."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        self.add_job_arguments(parser)
-        parser.add_argument("--copy", help="name of the copy; default: the policy's primary backup copy")
+        self.add_scope_arguments(parser)
+        parser.add_argument(
+            "--copy", help="name of the copy; default: the policy's first backup copy, with --policy and others all"
+        )
 
-    def handle(self, *_args: Any, subclient: str, copy: str | None, wait: bool, **options: Any) -> None:
-        found = find_subclient(subclient)
-        try:
-            job = launch_backup_copy(found, find_copy(found, copy), **BY_SCRIPT)
-        except CannotLaunch as refusal:
-            raise refused(refusal) from refusal
-        self.run_job(job, wait=wait, as_json=options["json"])
+    def handle(
+        self,
+        *_args: Any,
+        subclient: str | None,
+        policy: str | None,
+        file_server: str | None,
+        copy: str | None,
+        wait: bool,
+        **options: Any,
+    ) -> None:
+        scope = find_scope(subclient=subclient, policy=policy, file_server=file_server)
+        if isinstance(scope, Subclient):
+            try:
+                job = launch_backup_copy(scope, find_copy(scope, copy), **BY_SCRIPT)
+            except CannotLaunch as refusal:
+                raise refused(refusal) from refusal
+            self.run_job(job, wait=wait, as_json=options["json"])
+            return
+        launched = launch_backup_copies(scope=scope, copy=_copy_of(scope, copy), **BY_SCRIPT)
+        self.run_launched(launched, wait=wait, as_json=options["json"])
+
+
+def _copy_of(scope: Scope, name: str | None) -> Copy | None:
+    if name is None:
+        return None
+    if not isinstance(scope, StoragePolicy):
+        raise CommandError("--copy goes with a subclient or --policy only.", returncode=int(ExitCode.USAGE))
+    found = scope.copies.filter(name=name).first()
+    if found is None:
+        known = ", ".join(scope.copies.values_list("name", flat=True))
+        raise CommandError(
+            f"The policy {scope.name} has no copy {name}. It has: {known}.", returncode=int(ExitCode.USAGE)
+        )
+    return found
