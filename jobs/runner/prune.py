@@ -5,26 +5,26 @@ Killed anywhere, the next run does the rest: what is gone from the repository al
 
 from __future__ import annotations
 
-from django.db.models import QuerySet, Sum
+from django.db.models import Sum
 from django.utils import timezone
 
 from jobs.engine.errors import EngineError
 from jobs.engine.events import Event, Notice, PhaseName, Sink
-from jobs.engine.ids import FileId
 from jobs.engine.media.base import Media as MediaDriver
 from jobs.engine.media.base import Usage
 from jobs.engine.operations import forget, prune
 from jobs.engine.plan import Secret
-from jobs.engine.repository.layout import FileKind
 from jobs.engine.repository.repository import Repository
+from jobs.engine.repository.snapshot_file import list_snapshot_files
 from jobs.models import BackupCopy, CopyState
-from jobs.rules import states
+from jobs.runner.doomed import aged_rows, superseded
 from jobs.runner.task import Task
 from jobs.services.failures import ConfigurationDeleted
 from jobs.services.outcomes import Done, Outcome
 from policies.models import Media
 from policies.resolve import media_password, resolve_media
 from policies.services.media import record_pruned_bytes
+from snapcopy_site.lib.home import Home
 
 
 def run(task: Task) -> Outcome:
@@ -35,9 +35,10 @@ def run(task: Task) -> Outcome:
     task.phase(PhaseName.PREPARE)
     driver, password = resolve_media(media), media_password(media)
     try:
-        doomed = list(_aged(media).values_list("pk", "snapshot_file_id"))
-        forgotten = _forget(task, driver, password, [file_id for _, file_id in doomed if file_id])
-        result = prune.run(prune.PrunePlan(), driver, password, task.recorder, task.orders, task.clock)
+        doomed = list(aged_rows(media).values_list("pk", "snapshot_file_id"))
+        forgotten, replaced = _forget(task, media, driver, password, {file_id for _, file_id in doomed if file_id})
+        plan = prune.PrunePlan(index_cache=Home.current().index_cache(media.pk))
+        result = prune.run(plan, driver, password, task.recorder, task.orders, task.clock)
         stored, usage = result.bytes_before - result.freed_bytes, _usage(driver)
     finally:
         driver.close()
@@ -47,6 +48,7 @@ def run(task: Task) -> Outcome:
         result={
             "aged_copies": len(ids),
             "forgotten": forgotten,
+            "replaced_forgotten": replaced,
             "logical_bytes": logical,
             "freed_bytes": result.freed_bytes,
             "bytes_before": result.bytes_before,
@@ -60,20 +62,19 @@ def run(task: Task) -> Outcome:
     )
 
 
-def _aged(media: Media) -> QuerySet[BackupCopy]:
-    """Aged and not gone yet, unless a job still works with it."""
-    rows = BackupCopy.objects.filter(media=media, state=CopyState.AGED, forgotten_at__isnull=True)
-    return rows.exclude(jobs__state__in=states.ACTIVE)
+def _forget(task: Task, media: Media, driver: MediaDriver, password: Secret, aged: set[str]) -> tuple[int, int]:
+    """How many files of aged backup copies went, and how many that others replaced.
 
-
-def _forget(task: Task, driver: MediaDriver, password: Secret, ids: list[str]) -> int:
-    """How many files went. Ids that are not there are left out: an earlier run was killed after it had removed them."""
-    repository = Repository.open(driver, password, clock=task.clock)
-    there = {file_id for file_id, _ in repository.list_files(FileKind.SNAPSHOT)}
-    doomed = tuple(FileId(file_id) for file_id in ids if file_id in there)
-    if doomed:
-        forget.run(forget.ForgetPlan(ids=doomed), driver, password, _Notices(task.recorder), task.orders, task.clock)
-    return len(doomed)
+    Ids that are not there are left out: an earlier run was killed after it had removed them.
+    """
+    files = list_snapshot_files(Repository.open(driver, password, clock=task.clock))
+    forgotten = [file.id for file in files if file.id in aged]
+    replaced = superseded(media, files)
+    ids = tuple(file_id for file_id in (*forgotten, *replaced) if file_id)
+    if ids:
+        plan = forget.ForgetPlan(ids=ids)
+        forget.run(plan, driver, password, _Notices(task.recorder), task.orders, task.clock)
+    return len(forgotten), len(replaced)
 
 
 class _Notices:
