@@ -104,7 +104,7 @@ def subclient_states(subclients: QuerySet[Subclient] | None = None) -> list[Subc
         )
         .exclude(due_at__gt=now)
         .values_list("snapshot__subclient")
-        .annotate(Count("pk"), Min(Coalesce("selected_at", "snapshot__taken_at")))
+        .annotate(number=Count("pk"), oldest=Min(Coalesce("selected_at", "snapshot__taken_at")))
         .order_by()
     }
     running = _running(keys)
