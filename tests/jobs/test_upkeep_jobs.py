@@ -105,6 +105,31 @@ def test_R4_files_of_others_in_the_repository_are_left_alone(farm: Farm, subclie
     restic.judge()
 
 
+def test_R4_a_file_that_a_recopy_replaced_goes_and_what_is_meant_stays(
+    farm: Farm, subclient: Subclient, tmp_path: Path
+) -> None:
+    row = snap_and_copy(subclient)
+    replaced = row.snapshot_file_id
+    wait(launch_backup_copy(subclient, row.copy, snapshot=row.snapshot, recopy=True))
+    row.refresh_from_db()
+    assert row.snapshot_file_id != replaced
+    restic = Restic(repository=tmp_path / "media", password=PASSWORD)
+    assert len(restic.json("snapshots")) == 2
+    restic.run("tag", "--add", "kept-by-hand", str(row.snapshot_file_id))
+
+    held = wait(launch_prune(media=Media.objects.get()))
+    assert held.result["replaced_forgotten"] == 0, "the file that the row means is not there under its id"
+    assert len(restic.json("snapshots")) == 2
+
+    BackupCopy.objects.filter(pk=row.pk).update(
+        snapshot_file_id=next(one["id"] for one in restic.json("snapshots") if "kept-by-hand" in one["tags"])
+    )
+    done = wait(launch_prune(media=Media.objects.get()))
+    assert (done.state, done.result["forgotten"], done.result["replaced_forgotten"]) == (JobState.COMPLETED, 0, 1)
+    assert ["kept-by-hand" in one["tags"] for one in restic.json("snapshots")] == [True]
+    restic.judge()
+
+
 def test_R4_a_prune_that_was_killed_after_it_forgot_does_the_rest_later(
     farm: Farm, subclient: Subclient, tmp_path: Path
 ) -> None:
