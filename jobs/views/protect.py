@@ -19,7 +19,8 @@ from jobs.selectors import holds_on
 from jobs.selectors_pages.chain import chain, level_forecast
 from jobs.selectors_pages.protection import SubclientState, active_backup_copies, subclient_states
 from jobs.selectors_pages.upkeep import limit_warnings
-from policies.models import FileServer, Subclient
+from jobs.services.replicas import secondary_copies_of
+from policies.models import CopyKind, FileServer, Subclient
 from snapcopy_site.lib.paging import key_of
 from snapcopy_site.lib.roles import admin_required, operator_required, viewer_required
 from snapcopy_site.lib.templatetags.units import moment
@@ -66,11 +67,20 @@ def snapshot_now(request: HttpRequest, server: str, name: str) -> HttpResponseRe
 @operator_required
 @require_POST
 def copy_now(request: HttpRequest, server: str, name: str) -> HttpResponseRedirect:
-    """``copy``: id of one of the policy's copies, '' = its first. ``snapshot``: only this one; ``recopy``: again."""
+    """``copy``: id of one of the policy's copies, '' = its first backup copy; to a secondary snap copy it is sent.
+
+    ``snapshot``: only this one; ``recopy``: again.
+    """
     found = found_or_404(server, name)
     copy_id, snapshot_id = request.POST.get("copy", ""), request.POST.get("snapshot", "")
     copy = get_object_or_404(found.policy.copies, pk=copy_id) if copy_id.isdigit() else None
     snapshot = get_object_or_404(found.snapshots, pk=snapshot_id) if snapshot_id.isdigit() else None
+    if copy is not None and copy.kind == CopyKind.SECONDARY_SNAP:
+        return launch(
+            request,
+            lambda: services.launch_secondary_copy(subclient=found, copy=copy, user=request.user),
+            back=address(found),
+        )
     return launch(
         request,
         lambda: services.launch_backup_copy(
@@ -124,6 +134,7 @@ def context(row: SubclientState, *, before: int | None = None, form: MarkForm | 
         "levels": Level.choices,
         "forecast": level_forecast(found),
         "copies": active_backup_copies(found),
+        "secondaries": secondary_copies_of(found),
         "frozen": [found] if found.aging_frozen_at else [],
         "limits": limit_warnings(pk=found.pk),
     }

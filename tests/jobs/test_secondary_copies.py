@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from django.core.management import call_command
+from django.test import Client
+from django.urls import reverse
 
 from jobs.engine.snapshots.btrfs import BtrfsEngine, BtrfsOptions
 from jobs.holds import holds_of
 from jobs.models import BackupCopy, CopyState, Job, JobState, Operation, Snapshot, SnapshotReplica, SnapshotState
 from jobs.rules.holds import Hold
+from jobs.rules.retry import MOST_COPY_FAILURES
 from jobs.services import (
     CannotLaunch,
     NothingNew,
@@ -21,15 +26,20 @@ from jobs.services import (
     launch_snapshot,
     refresh_selection,
 )
+from jobs.services.outcomes import Failed, Killed
 from jobs.services.placing import lists_of
 from jobs.services.replicas import next_replica, refresh_replicas
+from jobs.services.secondary import settle_replica
 from jobs.services.selection import next_to_copy
 from policies import services as configuration
 from policies.models import Copy, FileServer, Subclient
 from policies.resolve import install_id
+from snapcopy_site.lib.roles import Role
+from tests.factories import make_user
 from tests.interop.restic import Restic
-from tests.job_factories import make_job, make_node, make_snapshot
+from tests.job_factories import make_backup_copy, make_job, make_node, make_snapshot
 from tests.jobs.farm import PASSWORD, Farm, backup_copy_of, configure, picture, wait
+from tests.jobs.test_repository_copies import add_fed_copy
 from tests.loopmounts import LoopMount
 from tests.odd_tree import describe_tree
 
@@ -199,6 +209,54 @@ def test_O1_another_engine_and_nothing_to_send_are_refused(subclient: Subclient,
     FileServer.objects.filter(name="vault-server").update(engine="xfs")
     with pytest.raises(CannotLaunch, match="do not fit"):
         launch_secondary_copy(subclient=subclient, copy=Copy.objects.get(pk=vault.pk))
+
+
+def test_a_person_sends_from_the_page_of_the_subclient(subclient: Subclient, vault: Copy) -> None:
+    make_snapshot(subclient)
+    client = Client()
+    client.force_login(make_user(Role.OPERATOR))
+    page = client.get(reverse("subclient", args=(subclient.file_server.name, subclient.name)))
+    assert "vault (snapshots to vault-server)" in page.content.decode()
+    client.post(reverse("copy-now", args=(subclient.file_server.name, subclient.name)), {"copy": vault.pk})
+    job = Job.objects.get(operation=Operation.SECONDARY_COPY)
+    assert (job.copy, job.started_by_label) == (vault, Role.OPERATOR.value)
+
+
+def test_a_script_sends_one_subclient_or_a_whole_policy(subclient: Subclient, vault: Copy) -> None:
+    make_snapshot(subclient)
+    output = StringIO()
+    call_command("copy", subclient.path, copy="vault", stdout=output)
+    call_command("copy", policy=subclient.policy.name, copy="vault", stdout=output)
+    job = Job.objects.get(operation=Operation.SECONDARY_COPY)
+    assert (job.copy, job.initiator) == (vault, "script")
+
+
+def test_B6_a_schedule_of_secondary_copies_feeds_snap_and_backup_copies(
+    subclient: Subclient, vault: Copy, tmp_path: Path
+) -> None:
+    fed = add_fed_copy(tmp_path, subclient)
+    snapshot = make_snapshot(subclient)
+    make_backup_copy(snapshot, backup_copy_of(subclient))
+    launched = launch_secondary_copies(scope=subclient.policy, initiator="schedule", how="policy")
+    assert [(job.operation, job.copy) for job in launched.jobs] == [
+        (Operation.SECONDARY_COPY, vault),
+        (Operation.BACKUP_COPY, fed),
+    ]
+
+
+def test_J3_a_killed_transfer_is_still_to_be_sent(subclient: Subclient, vault: Copy) -> None:
+    make_snapshot(subclient)
+    job = launch_secondary_copy(subclient=subclient, copy=vault)
+    SnapshotReplica.objects.update(state=CopyState.COPYING)
+    job.refresh_from_db()
+    settle_replica(job, Killed())
+    replica = SnapshotReplica.objects.get()
+    assert (replica.state, replica.state_reason) == (CopyState.TO_BE_COPIED, "killed")
+    for _ in range(MOST_COPY_FAILURES):
+        job = Job.objects.select_related("replica").get(pk=job.pk)
+        settle_replica(job, Failed(code="x", sentence="It broke."))
+    replica.refresh_from_db()
+    assert (replica.state, replica.failures) == (CopyState.SKIPPED, MOST_COPY_FAILURES)
 
 
 def btrfs_server(name: str, mount: Path) -> FileServer:

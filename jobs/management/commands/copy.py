@@ -7,13 +7,23 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from jobs.management.cli import BY_SCRIPT, ExitCode, JobCommand, find_copy, find_scope, refused
-from jobs.services import CannotLaunch, launch_backup_copies, launch_backup_copy
+from jobs.models import Job
+from jobs.services import (
+    CannotLaunch,
+    launch_backup_copies,
+    launch_backup_copy,
+    launch_secondary_copies,
+    launch_secondary_copy,
+)
 from jobs.services.launch_many import Scope
-from policies.models import Copy, StoragePolicy, Subclient
+from policies.models import Copy, CopyKind, StoragePolicy, Subclient
 
 
 class Command(JobCommand):
-    help = "Copy waiting snapshots to a backup copy, oldest first: of a subclient, a policy or a file server."
+    help = (
+        "Copy waiting snapshots, oldest first, to a backup copy or a secondary snap copy: "
+        "of a subclient, a policy or a file server."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         self.add_scope_arguments(parser)
@@ -34,13 +44,25 @@ class Command(JobCommand):
         scope = find_scope(subclient=subclient, policy=policy, file_server=file_server)
         if isinstance(scope, Subclient):
             try:
-                job = launch_backup_copy(scope, find_copy(scope, copy), **BY_SCRIPT)
+                job = _launch(scope, find_copy(scope, copy))
             except CannotLaunch as refusal:
                 raise refused(refusal) from refusal
             self.run_job(job, wait=wait, as_json=options["json"])
             return
-        launched = launch_backup_copies(scope=scope, copy=_copy_of(scope, copy), **BY_SCRIPT)
+        found = _copy_of(scope, copy)
+        launch = launch_secondary_copies if _is_secondary_snap(found) else launch_backup_copies
+        launched = launch(scope=scope, copy=found, **BY_SCRIPT)
         self.run_launched(launched, wait=wait, as_json=options["json"])
+
+
+def _launch(subclient: Subclient, copy: Copy | None) -> Job:
+    if _is_secondary_snap(copy):
+        return launch_secondary_copy(subclient=subclient, copy=copy, **BY_SCRIPT)
+    return launch_backup_copy(subclient, copy, **BY_SCRIPT)
+
+
+def _is_secondary_snap(copy: Copy | None) -> bool:
+    return copy is not None and copy.kind == CopyKind.SECONDARY_SNAP
 
 
 def _copy_of(scope: Scope, name: str | None) -> Copy | None:
