@@ -20,8 +20,8 @@ from policies.selectors.schedules import schedules, start_of
 
 PAGE: Final = 50
 NEXT_RUNS: Final = 5
-MOST_SLOTS: Final = 750
-"""Of one schedule in the calendar: every hour of a month."""
+MOST_SLOTS: Final = 3000
+"""Of one schedule in the calendar: every quarter of an hour of a month."""
 
 _NAMED_OF_A_DAY: Final = 4
 

@@ -51,7 +51,7 @@ class BlackoutForm(ServiceForm):
         super().__init__(*args, initial=initial | (kwargs.pop("initial", None) or {}), **kwargs)
         zones = self.fields["time_zone"]
         if isinstance(zones, forms.ChoiceField):
-            zones.choices = zone_choices()
+            zones.choices = zone_choices(present=str(self.initial["time_zone"]))
 
     def save(self, *, user: audit.Actor) -> BlackoutWindow | None:
         """The saved window; None when something was refused, which the form then shows."""

@@ -60,10 +60,11 @@ def choices_of(cron: str) -> dict[str, Any]:
     return {"repeat": Repeat.CRON.value, "cron": cron}
 
 
-def zone_choices() -> list[tuple[str, str]]:
-    """IANA zones by place; the technical ones are left out, but UTC."""
-    places = sorted(name for name in available_timezones() if "/" in name and not name.startswith("Etc/"))
-    return [("UTC", "UTC"), *((name, name.replace("_", " ")) for name in places)]
+def zone_choices(*, present: str = "UTC") -> list[tuple[str, str]]:
+    """IANA zones by place; the technical ones are left out, but UTC and the one that is chosen at ``present``."""
+    places = {name for name in available_timezones() if "/" in name and not name.startswith("Etc/")}
+    first = ["UTC"] if present in places | {"UTC"} else ["UTC", present]
+    return [(name, name.replace("_", " ")) for name in [*first, *sorted(places)]]
 
 
 def _hourly(cron: str) -> dict[str, Any] | None:

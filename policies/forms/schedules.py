@@ -227,7 +227,7 @@ class ScheduleForm(ServiceForm):
 
     def _fill_choices(self) -> None:
         _choose(self.fields["of"], scope_choices(self.operation_name))
-        _choose(self.fields["time_zone"], zone_choices())
+        _choose(self.fields["time_zone"], zone_choices(present=str(self.initial["time_zone"])))
         if self.operation_name in _OF_MEDIA:
             self.fields["of"].required = False
         copies = self.fields.get("copy")

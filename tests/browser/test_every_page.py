@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.urls import reverse
+from django.utils import timezone
 from playwright.sync_api import Page
 
+from jobs.services.schedules import run_schedule_now
 from policies.models import AccessNode, FileServer, Media, StoragePolicy
 from snapcopy_site.lib.roles import Role
 from tests.browser.conftest import Visit
 from tests.browser.world import World, make_world
+from tests.factories import make_blackout_window, make_schedule
 
 RULES = {
     "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
@@ -68,6 +72,28 @@ def test_pages_of_the_configuration_are_accessible_and_fit(visit: Visit, world: 
         "/account/password/",
         "/docs/",
         "/docs/errors/",
+    )
+
+
+def test_pages_of_schedules_are_accessible_and_fit(visit: Visit, world: World) -> None:
+    now = timezone.now()
+    nightly = make_schedule(world.home, name="nightly-incremental", cron="0 20 * * *", now=now - timedelta(days=2))
+    make_schedule(world.home, name="every-quarter-of-an-hour-by-day", cron="*/15 8-18 * * *", time_zone="Europe/Berlin")
+    window = make_blackout_window()
+    run_schedule_now(nightly, user=None)
+    _inspect(
+        visit,
+        "/schedules/",
+        "/schedules/calendar/",
+        f"/schedules/{nightly.pk}/",
+        "/schedules/add/",
+        f"/schedules/{nightly.pk}/edit/",
+        f"/schedules/{nightly.pk}/delete/",
+        "/schedules/blackouts/",
+        f"/schedules/blackouts/{window.pk}/edit/",
+        "/jobs/waiting/",
+        "/jobs/restarts/",
+        "/jobs/restarts/backup_copy/edit/",
     )
 
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 from jobs.models import Initiator, Job, ScheduleRun
 from jobs.selectors_pages.schedules import month_of
 from jobs.services.schedules import tick
-from policies.models import BlackoutWindow, Schedule, Subclient
+from policies.models import BlackoutWindow, Installation, Schedule, Subclient
 from snapcopy_site.lib.roles import Role
 from tests.factories import make_blackout_window, make_schedule, make_user
 from tests.jobs.farm import configure
@@ -172,6 +172,15 @@ def test_each_choice_becomes_its_cron_and_is_the_choice_again_on_the_form(
     assert f'value="{choice["repeat"]}"' in page
     for name in set(choice) - {"repeat"}:
         assert f'name="{name}"' in page
+
+
+def test_the_form_begins_with_the_zone_of_the_installation_whatever_its_name(clients: dict[Role, Client]) -> None:
+    for zone in ("Etc/UTC", "Europe/Berlin"):
+        Installation.objects.update(time_zone=zone)
+        page = shown(clients[Role.ADMIN], "policies:schedule_create")
+        assert f'<option value="{zone}" selected>' in page
+        assert "Next runs, every day at 20:00" in page
+        assert f'<option value="{zone}" selected>' in shown(clients[Role.ADMIN], "policies:blackout_create")
 
 
 def test_the_next_runs_are_shown_before_anything_is_saved(subclient: Subclient, clients: dict[Role, Client]) -> None:
