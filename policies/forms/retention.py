@@ -29,6 +29,18 @@ _SENTENCES: Final = {
 }
 
 
+class ConditionalNumber(forms.IntegerField):
+    """Needed with one choice and left out with the others: neither required nor optional for people."""
+
+    is_conditional = True
+
+
+class ConditionalChoice(forms.ChoiceField):
+    """As above."""
+
+    is_conditional = True
+
+
 def retention_fields(kind: str) -> dict[str, forms.Field]:
     """How long, and the figures that this kind of copy can have."""
     fields: dict[str, forms.Field] = {"retention": _retention_field(kind)}
@@ -50,10 +62,10 @@ def extended_fields() -> dict[str, forms.Field]:
     """Three rows of period, pick and days; a row without a period is no rule (RULES R3)."""
     fields: dict[str, forms.Field] = {}
     for number in range(1, MOST_EXTENDED + 1):
-        fields[f"extended_{number}_pick"] = forms.ChoiceField(
+        fields[f"extended_{number}_pick"] = ConditionalChoice(
             label=f"Rule {number}: keep the", choices=Pick.choices, required=False
         )
-        fields[f"extended_{number}_period"] = forms.ChoiceField(
+        fields[f"extended_{number}_period"] = ConditionalChoice(
             label="full of each", choices=[("", "no rule"), *Period.choices], required=False
         )
         fields[f"extended_{number}_days"] = _number("for days", "Empty = for ever.", least=1)
@@ -128,4 +140,4 @@ def _retention_field(kind: str) -> forms.ChoiceField:
 
 
 def _number(label: str, help_text: str, *, least: int) -> forms.IntegerField:
-    return forms.IntegerField(label=label, help_text=help_text, min_value=least, max_value=100_000, required=False)
+    return ConditionalNumber(label=label, help_text=help_text, min_value=least, max_value=100_000, required=False)

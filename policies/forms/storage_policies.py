@@ -10,7 +10,14 @@ from django.db import transaction
 from policies import audit
 from policies.forms.choices import CopyField, media_field, nodes_field
 from policies.forms.copies import AGENTS_HELP
-from policies.forms.retention import DEFAULT_CYCLES, DEFAULT_DAYS, DEFAULT_SNAP_DAYS, retention_fields, typed_retention
+from policies.forms.retention import (
+    DEFAULT_CYCLES,
+    DEFAULT_DAYS,
+    DEFAULT_SNAP_DAYS,
+    ConditionalChoice,
+    retention_fields,
+    typed_retention,
+)
 from policies.forms.service_form import Section, ServiceForm, described_choice
 from policies.models import CopyKind, OverdueAction, Period, Retention, Selection, StoragePolicy, Subclient
 from policies.services import create_copy, create_policy, update_copy, update_policy
@@ -58,7 +65,7 @@ class PolicyForm(ServiceForm):
         choices=[(kind.value, described_choice(kind.label, _SELECTIONS[kind])) for kind in Selection],
         widget=forms.RadioSelect,
     )
-    selection_period = forms.ChoiceField(
+    selection_period = ConditionalChoice(
         label="Period", choices=[("", "Choose a period"), *Period.choices], required=False
     )
     selection_starts_on = forms.DateField(

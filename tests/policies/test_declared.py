@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from django.core.management import CommandError, call_command
-from django.db.models import Model
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 
 from policies.declared.applying import apply
 from policies.declared.picture import picture
 from policies.declared.problems import DeclaredRefused
 from policies.declared.reading import read
 from policies.models import (
-    AccessNode,
     AuditEntry,
     BlackoutWindow,
     Copy,
-    FileServer,
     Installation,
     Media,
     Schedule,
@@ -34,6 +26,7 @@ from policies.models import (
 from policies.resolve import media_password
 from tests.factories import PASSWORD, make_media, make_policy
 from tests.job_factories import make_snapshot
+from tests.policies.declared import exported, forget_everything
 
 pytestmark = pytest.mark.django_db
 
@@ -108,12 +101,6 @@ def whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return WHOLE.replace("PASSWORD_FILE", str(secret))
 
 
-def exported() -> str:
-    output = StringIO()
-    call_command("export", stdout=output)
-    return output.getvalue()
-
-
 def run(text: str, tmp_path: Path, *words: str) -> tuple[int, str]:
     """(exit code, output) of ``apply``."""
     file, output = tmp_path / "declared.yaml", StringIO()
@@ -131,20 +118,6 @@ def refusal(text: str) -> str:
     with pytest.raises(DeclaredRefused) as refused:
         apply(read(text))
     return str(refused.value)
-
-
-def forget_everything() -> None:
-    """An empty installation, as one that was just set up."""
-    delete(BlackoutWindow, Schedule, Subclient)
-    StoragePolicy.objects.update(backup_source=None)
-    Copy.objects.update(source=None)
-    delete(Copy, StoragePolicy, FileServer, Media, AccessNode)
-    Installation.objects.update(time_zone="UTC", week_start=4)
-
-
-def delete(*models: type[Model]) -> None:
-    for model in models:
-        model._default_manager.all().delete()
 
 
 def test_a_file_makes_a_whole_configuration(whole: str) -> None:
@@ -357,87 +330,6 @@ def test_json_is_read_too(whole: str) -> None:
 
 def test_an_empty_file_is_nothing_to_do(tmp_path: Path) -> None:
     assert run("", tmp_path)[0] == 0
-
-
-words = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), max_size=20)
-names = st.from_regex(r"[a-z][a-z0-9-]{0,8}[a-z0-9]", fullmatch=True)
-retentions = st.one_of(
-    st.just("infinite"),
-    st.just("spool"),
-    st.fixed_dictionaries({"days": st.integers(1, 400)}),
-    st.fixed_dictionaries({"count": st.integers(1, 400)}),
-)
-basics = st.one_of(
-    st.just("infinite"), st.fixed_dictionaries({"days": st.integers(0, 400), "cycles": st.integers(1, 9)})
-)
-
-
-@st.composite
-def installations(draw: Callable[..., Any]) -> dict[str, Any]:
-    """A small configuration as plain data: policies with copies, file servers, subclients."""
-    media = draw(st.lists(names, min_size=1, max_size=3, unique=True))
-    servers = draw(st.lists(names, min_size=1, max_size=2, unique=True))
-    policies = []
-    for name in draw(st.lists(names, min_size=1, max_size=3, unique=True)):
-        copies: list[dict[str, Any]] = [{"name": "s", "kind": "primary_snap", "retention": draw(retentions)}]
-        for number, medium in enumerate(draw(st.permutations(media))):
-            kind = "secondary_backup" if number else "primary_backup"
-            copies.append({"name": f"c{number}", "kind": kind, "medium": medium, "retention": draw(basics)})
-        policies.append(
-            {
-                "name": name,
-                "description": draw(words),
-                "inline": draw(st.booleans()),
-                "defer_days": draw(st.integers(0, 30)),
-                "copies": draw(st.permutations(copies)),
-            }
-        )
-    paths = st.lists(names.map(lambda name: f"/{name}"), min_size=1, max_size=3, unique=True)
-    subclients = [
-        {
-            "file_server": draw(st.sampled_from(servers)),
-            "name": f"sub{number}",
-            "content_paths": draw(paths),
-            "policy": draw(st.sampled_from(policies))["name"],
-            "description": draw(words),
-            "active": draw(st.booleans()),
-        }
-        for number in range(draw(st.integers(0, 3)))
-    ]
-    secret = {"repository_password": {"env": "TEST_SECRET"}}
-    return {
-        "settings": {"week_start": draw(st.sampled_from(["monday", "friday"]))},
-        "media": [
-            {"name": name, "kind": "disk", "options": {"path": f"/srv/{name}"}, "secrets": secret} for name in media
-        ],
-        "file_servers": [
-            {"name": name, "engine": "directory", "options": {"area": f"/var/tmp/{name}"}} for name in servers
-        ],
-        "policies": policies,
-        "subclients": subclients,
-    }
-
-
-@settings(
-    deadline=None, max_examples=8, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(wanted=installations())
-def test_any_export_applied_to_an_empty_installation_is_exported_the_same(
-    wanted: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    forget_everything()
-    monkeypatch.setenv("TEST_SECRET", "hidden")
-    text = yaml.safe_dump(wanted, allow_unicode=True)
-    apply(read(text))
-    assert apply(read(text)) == []
-    first = exported()
-    for medium in wanted["media"]:
-        variable = f"SNAPCOPY_MEDIA_{medium['name']}_REPOSITORY_PASSWORD".upper().replace("-", "_")
-        monkeypatch.setenv(variable, "hidden")
-    forget_everything()
-    apply(read(first))
-    assert exported() == first
-    assert apply(read(first)) == []
 
 
 def test_a_medium_declared_without_its_secrets_keeps_them() -> None:

@@ -90,7 +90,7 @@ def test_bad_input_is_told_beside_the_field_and_nothing_typed_is_lost(
 
 
 def test_a_name_that_is_taken_is_told_beside_it(admin: Client) -> None:
-    make_media(name="disk-a")
+    make_media("/srv/elsewhere", name="disk-a")
     shown = add(admin, "media_create", MEDIUM).content.decode()
     assert "already exists" in shown
     assert 'id="id_name_error"' in shown
