@@ -6,7 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from jobs.models import Job, ScheduleRun
+from jobs.models import Job, Operation, ScheduleRun
+from jobs.selectors import active_jobs
 from jobs.services.errors import CannotLaunch
 from jobs.services.launch_many import Launched, Scope, launch_backup_copies, launch_snapshots
 from jobs.services.secondary import launch_secondary_copies
@@ -30,18 +31,35 @@ def launch_scheduled(schedule: Schedule, *, run: ScheduleRun, **who: Any) -> Lau
             case ScheduledOperation.VERIFY:
                 return _per_medium(schedule, partial(launch_verify, percent=schedule.verify_percent, **given))
             case ScheduledOperation.SECONDARY_COPY:
-                return launch_secondary_copies(scope=_sources(schedule), copy=schedule.copy, schedule_run=run, **who)
+                return launch_secondary_copies(scope=_sources(schedule), copy=schedule.copy, **given)
             case _:
-                raise CannotLaunch(f"{schedule.get_operation_display()} cannot be launched by a schedule.")
+                raise CannotLaunch(f"This version cannot launch “{schedule.operation}” by a schedule.")
     except CannotLaunch as refusal:
         return Launched(refused=[refusal.sentence])
 
 
-def _per_medium(schedule: Schedule, launch: Callable[..., Job]) -> Launched:
+def waits_for_media(schedule: Schedule) -> str:
+    """Why nothing of it can start now, though it can later: each of its media is pruned or verified. Empty = it can."""
+    if schedule.operation not in (ScheduledOperation.PRUNE, ScheduledOperation.VERIFY):
+        return ""
+    wanted = _media(schedule)
+    upkeep = (Operation.PRUNE, Operation.VERIFY)
+    busy = {job.media_id: job for job in active_jobs().filter(operation__in=upkeep, media__in=wanted)}
+    if not wanted or any(medium.pk not in busy for medium in wanted):
+        return ""
+    return f"Put off until {', '.join(f'job {job.pk}' for job in busy.values())} is done with the medium."
+
+
+def _media(schedule: Schedule) -> list[Media]:
     """The schedule's medium, or every active one that something was copied to."""
-    everywhere = Media.objects.filter(is_active=True, repository_id__isnull=False).order_by("name")
+    if schedule.media is not None:
+        return [schedule.media]
+    return list(Media.objects.filter(is_active=True, repository_id__isnull=False).order_by("name"))
+
+
+def _per_medium(schedule: Schedule, launch: Callable[..., Job]) -> Launched:
     launched = Launched()
-    for medium in [schedule.media] if schedule.media else everywhere:
+    for medium in _media(schedule):
         try:
             launched.jobs.append(launch(media=medium))
         except CannotLaunch as refusal:

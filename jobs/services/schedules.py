@@ -18,7 +18,7 @@ from jobs.models import How, Initiator, ScheduleRun, SlotState
 from jobs.rules.recurrence import GRACE, Due, InvalidRecurrence, due
 from jobs.services.launch import Actor
 from jobs.services.launch_many import Launched
-from jobs.services.schedule_launch import launch_scheduled
+from jobs.services.schedule_launch import launch_scheduled, waits_for_media
 from policies import audit
 from policies.models import BlackoutWindow, Schedule
 from policies.selectors.schedules import active_windows, next_start, put_off_until, schedules, start_of
@@ -137,6 +137,8 @@ def _record(schedule: Schedule, found: Due, now: datetime) -> ScheduleRun | None
         state, sentence = SlotState.MISSED, f"{_slots(found.missed)} passed while no scheduler ran; the next one runs."
     elif until := put_off_until(schedule.operation, now, active_windows()):
         state, sentence = SlotState.PUT_OFF, f"Put off by a blackout window until {until:%Y-%m-%d %H:%M} UTC."
+    elif waits := waits_for_media(schedule):
+        state, sentence = SlotState.PUT_OFF, waits
     else:
         state, sentence = SlotState.LAUNCHING, ""
     try:
@@ -200,7 +202,7 @@ def _abandoned(now: datetime) -> list[int]:
 
 
 def _start_what_was_put_off(now: datetime) -> int:
-    """Slots that blackout windows held back, newest per schedule; older ones of the same schedule are taken over."""
+    """Slots that blackout windows or busy media held back, newest per schedule; it takes the place of older ones."""
     waiting = list(ScheduleRun.objects.filter(state=SlotState.PUT_OFF).select_related("schedule").order_by("-slot"))
     if not waiting:
         return 0
@@ -216,11 +218,11 @@ def _release(run: ScheduleRun, windows: Sequence[BlackoutWindow], now: datetime,
     schedule = run.schedule
     if schedule is None or not schedule.is_active:
         gone = "deleted" if schedule is None else "switched off"
-        return _give_up(run, f"The schedule was {gone} while a blackout window put it off.")
+        return _give_up(run, f"The schedule was {gone} while its slot was put off.")
     newer = schedule.runs.filter(slot__gt=run.slot).exclude(state=SlotState.MISSED)
     if not is_newest or newer.exists():
-        return _give_up(run, "Put off by a blackout window; a later slot took its place.")
-    if put_off_until(schedule.operation, now, windows) is not None:
+        return _give_up(run, "Put off, and a later slot took its place.")
+    if put_off_until(schedule.operation, now, windows) is not None or waits_for_media(schedule):
         return 0
     if not ScheduleRun.objects.filter(pk=run.pk, state=SlotState.PUT_OFF).update(state=SlotState.LAUNCHING):
         return 0

@@ -294,14 +294,26 @@ def test_aging_pruning_and_verification_are_launched(subclient: Subclient) -> No
     tick(now=NOON + timedelta(hours=2))
     verify = Job.objects.get(operation=Operation.VERIFY)
     assert (verify.media, verify.parameters["percent"]) == (medium, 7)
-    make_schedule(None, name="p", operation="prune", media=medium)
-    tick(now=NOON + timedelta(hours=3))
-    refused = ScheduleRun.objects.filter(schedule__name="p").get()
-    assert (refused.state, "verifies disk-tree" in refused.sentence) == (SlotState.REFUSED, True)
+
+
+def test_a_slot_of_a_medium_at_work_starts_when_it_is_free(subclient: Subclient) -> None:
+    """A weekly prune and a weekly verification at the same hour: one after the other, none is lost."""
+    medium = backup_copy_of(subclient).media
+    assert medium is not None
+    Media.objects.filter(pk=medium.pk).update(repository_id="f" * 64)
+    make_schedule(None, name="v", operation="verify", cron="0 13 * * *")
+    make_schedule(None, name="p", operation="prune", cron="0 13 * * *", media=medium)
+    tick(now=NOON + timedelta(hours=1))
+    verify = Job.objects.get(operation=Operation.VERIFY)
+    run = ScheduleRun.objects.get(schedule__name="p")
+    assert run.state == SlotState.PUT_OFF
+    assert run.sentence == f"Put off until job {verify.pk} is done with the medium."
+    assert tick(now=NOON + timedelta(hours=2)) == 0
     end_all_jobs()
-    Schedule.objects.filter(name="v").update(is_active=False)
-    tick(now=NOON + timedelta(hours=4))
-    assert Job.objects.filter(operation=Operation.PRUNE).get().media == medium
+    assert tick(now=NOON + timedelta(hours=2, seconds=1)) == 1
+    run.refresh_from_db()
+    assert (run.state, run.slot) == (SlotState.LAUNCHED, NOON + timedelta(hours=1))
+    assert Job.objects.get(operation=Operation.PRUNE).media == medium
 
 
 @pytest.mark.parametrize(
