@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from jobs.models import BackupCopy, CopyState, How, Initiator, Job, Mark, Snapshot, SnapshotState
 from jobs.rules import states
+from jobs.selectors import active_jobs
 from jobs.services.errors import CannotLaunch
 from jobs.services.launch import Actor, launch_backup_copy
 from jobs.services.selection import BY_RULE, pick_row, refresh_selection
@@ -142,6 +143,8 @@ def _why_not(row: BackupCopy, mark: Mark) -> str:
     """A sentence, or '' when the mark can be set."""
     if row.state == CopyState.COPYING:
         return f"{_named(row)} is being copied now: kill its job first."
+    if mark == Mark.PREVENT and (job := active_jobs().filter(backup_copy=row).first()) is not None:
+        return f"Job {job.pk} is about to copy {_named(row)}: kill it first."
     if row.state in states.ON_MEDIA:
         return f"{_named(row)} is copied already: only “Copy again” changes that."
     if row.state == CopyState.AGED:

@@ -9,7 +9,9 @@ import pytest
 from jobs.models import BackupCopy, CopyState, Job, JobState, Level, Snapshot
 from jobs.services import launch_backup_copy, launch_snapshot, mark_copies
 from policies.models import Subclient
+from policies.resolve import incremental_limit
 from tests.job_factories import make_node
+from tests.jobs import keeping_engine
 from tests.jobs.farm import backup_copy_of, configure, picture
 from tests.jobs.here import run, work_off
 
@@ -73,6 +75,24 @@ def test_L3_at_the_limit_the_next_incremental_is_converted_on_any_engine(subclie
     assert [row.parent for row in rows] == [None, rows[0], rows[1], rows[0], rows[3], rows[0]], (
         "S3: a differential compares with the last full, an incremental with the last of any kind"
     )
+
+
+def test_L2_the_limit_is_the_engines_unless_the_file_server_lowers_it(subclient: Subclient) -> None:
+    assert incremental_limit(subclient.file_server) is None, "engines that diff snapshots have none"
+    with keeping_engine.registered():
+        keeping_engine.use_it(subclient)
+        assert incremental_limit(subclient.file_server) == keeping_engine.LIMIT
+        subclient.file_server.max_incrementals = 4
+        assert incremental_limit(subclient.file_server) == 4
+
+
+def test_L3_the_tenth_incremental_of_an_engine_with_a_limit_of_nine_is_converted(subclient: Subclient) -> None:
+    with keeping_engine.registered():
+        keeping_engine.use_it(subclient)
+        jobs = [snap(subclient) for _ in range(13)]
+    assert [job.level_number for job in jobs] == [*range(10), 1, 2, 3]
+    assert [job.pk for job in jobs if job.ran_level == "differential"] == [jobs[10].pk]
+    assert jobs[10].level_reason == "Converted: limit of 9 incrementals reached."
 
 
 def test_L4_the_number_changes_only_with_the_state_copied(subclient: Subclient) -> None:

@@ -121,6 +121,13 @@ def test_B4_a_snapshot_that_is_gone_cannot_be_picked(row: BackupCopy) -> None:
     assert "not on the storage" in mark_copies([row], mark=Mark.PICK).refused[0]
 
 
+def test_B4_what_a_queued_job_is_about_to_copy_is_not_prevented_behind_its_back(subclient: Subclient) -> None:
+    job = launch_backup_copy(subclient, snapshot=make_snapshot(subclient))
+    assert job.backup_copy is not None
+    marked = mark_copies([job.backup_copy], mark=Mark.PREVENT)
+    assert (marked.changed, marked.refused[0].startswith(f"Job {job.pk} is about to copy")) == (0, True)
+
+
 def test_B4_only_a_recopy_copies_again_and_B11_one_at_a_time(subclient: Subclient) -> None:
     copy = backup_copy_of(subclient)
     rows = [make_backup_copy(make_snapshot(subclient, n=number), copy) for number in range(3)]
