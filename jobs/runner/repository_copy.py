@@ -21,6 +21,7 @@ from jobs.services.outcomes import Done, Outcome
 from policies.models import Copy, Media, Subclient
 from policies.resolve import media_password, resolve_media
 from policies.services.media import ensure_repository
+from snapcopy_site.lib.home import Home
 
 
 def run(task: Task, row: BackupCopy) -> Outcome:
@@ -49,7 +50,11 @@ def _copy(  # noqa: PLR0917 - the row, where it comes from and where it goes
         task.tell("copy-source", f"Fed from the backup copy {source.copy.name} on {source.media.name}.")
         result = repository_copy.run(
             RepositoryCopyPlan(
-                snapshot_file_id=file_id, source_id=source.media.repository_id, target_id=media.repository_id
+                snapshot_file_id=file_id,
+                source_id=source.media.repository_id,
+                target_id=media.repository_id,
+                source_index_cache=Home.current().index_cache(source.media_id),
+                target_index_cache=Home.current().index_cache(media.pk),
             ),
             drivers[0],
             media_password(source.media),

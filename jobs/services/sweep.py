@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from django.db import transaction
@@ -52,11 +53,14 @@ def reap_lost() -> int:
 
 
 def _clear_locks_of(job: Job) -> None:
-    """The dead process may have left a lock on its medium; only its own host can tell that it is dead."""
-    used = job.backup_copy.media_id if job.backup_copy is not None else job.media_id
-    if used is not None and job.node is not None and job.node.is_online:
-        node, media_id = job.node, used
-        transaction.on_commit(lambda: queues.enqueue_lock_clearing(node, media_id))
+    """The dead process may have left a lock on its media; only its own host can tell that it is dead."""
+    if job.node is None or not job.node.is_online:
+        return
+    source = job.copy.source if job.copy is not None else None
+    target = job.backup_copy.media_id if job.backup_copy is not None else job.media_id
+    for media_id in (target, source.media_id if source is not None else None):
+        if media_id is not None:
+            transaction.on_commit(partial(queues.enqueue_lock_clearing, job.node, media_id))
 
 
 def tell_again() -> int:

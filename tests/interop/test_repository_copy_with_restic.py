@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import stat
@@ -23,6 +24,7 @@ from jobs.engine.repository.snapshot_file import SnapshotFile, list_snapshot_fil
 from tests.engine.copying import Copier, Recorder, StopWhen, grow_tree
 from tests.engine.repositories import PASSWORD, QUICK, disk_at
 from tests.interop.restic import Restic
+from tests.jobs.farm import until
 from tests.odd_tree import Described, build_odd_tree, describe_tree
 
 pytestmark = [
@@ -71,6 +73,10 @@ class Pair:
     @property
     def locks(self) -> list[str]:
         return [*self.copier.locks, *(os.listdir(self.path / "locks") if (self.path / "locks").exists() else [])]
+
+
+def count_files(folder: Path) -> int:
+    return sum(path.is_file() for path in folder.rglob("*"))
 
 
 @pytest.fixture
@@ -198,8 +204,7 @@ def test_stock_restic_knows_a_copy_of_ours_for_a_copy(pair: Pair) -> None:
 def test_a_stopped_copy_leaves_no_snapshot_file_and_the_next_reuses_what_moved(pair: Pair) -> None:
     grow_tree(pair.tree, directories=80, files=40, size=8000)
     whole = pair.copier.copy(pair.tree)
-    packs = pair.path / "data"
-    control = StopWhen(lambda: packs.exists() and sum(path.is_file() for path in packs.rglob("*")) >= 3)
+    control = StopWhen(lambda: count_files(pair.path / "data") >= 3)
     with pytest.raises(Killed):
         pair.feed(control=control)
     assert list_snapshot_files(pair.second) == []
@@ -208,6 +213,29 @@ def test_a_stopped_copy_leaves_no_snapshot_file_and_the_next_reuses_what_moved(p
     result = pair.feed()
     assert result.counters.bytes_new < whole.counters.bytes_new - 100_000
     pair.restic.judge()
+
+
+def _feed_and_kill(pair: Pair, *, packs: int) -> None:
+    """``kill -9`` once so many packs more lie in the target."""
+    wanted = count_files(pair.path / "data") + packs
+    child = multiprocessing.get_context("fork").Process(target=pair.feed)
+    child.start()
+    until(lambda: count_files(pair.path / "data") >= wanted, what="packs are being written")
+    child.kill()
+    child.join()
+
+
+def test_a_copy_that_is_killed_damages_nothing_and_its_locks_go_with_the_next(pair: Pair) -> None:
+    grow_tree(pair.tree, directories=80, files=40, size=8000)
+    pair.copier.copy(pair.tree)
+    for packs in range(1, 4):
+        _feed_and_kill(pair, packs=packs)
+        assert list_snapshot_files(pair.second) == []
+        pair.restic.run("check", "--no-lock")
+    assert pair.locks
+    result = pair.feed()
+    assert "no errors were found" in pair.restic.run("check", "--read-data")
+    assert result.tree_id == read_snapshot_file(pair.copier.repository, pair.copier.last or FileId("")).tree.hex()
 
 
 def test_a_damaged_source_names_its_pack_and_commits_nothing(pair: Pair) -> None:

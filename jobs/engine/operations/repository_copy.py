@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 from ..clock import Clock
@@ -42,7 +43,7 @@ class RepositoryCopyPlan:
     """One snapshot file of a source repository into a target repository, without the files it was made from.
 
     ``source_id`` and ``target_id`` are the repositories that must be there; None = any. ``readers`` None = one process
-    per core.
+    per core. ``*_index_cache`` hold the local copies of the indexes; safe to lose, None = do without.
     """
 
     snapshot_file_id: FileId
@@ -50,6 +51,8 @@ class RepositoryCopyPlan:
     target_id: str | None = None
     pack_bytes: int = PACK_BYTES
     readers: int | None = None
+    source_index_cache: Path | None = None
+    target_index_cache: Path | None = None
 
 
 def run(  # noqa: PLR0917 - the signature every operation shares, with two media
@@ -146,7 +149,8 @@ class _Copy:
         file = read_snapshot_file(self._source, self._plan.snapshot_file_id)
         earlier = self._earlier(file)
         self._sink.emit(PhaseStarted(phase=PhaseName.SCAN))
-        source_index, target_index = load_index(self._source), load_index(self._target)
+        source_index = load_index(self._source, cache_directory=self._plan.source_index_cache)
+        target_index = load_index(self._target, cache_directory=self._plan.target_index_cache)
         walk = Walk(
             BlobReader(self._source, source_index), BlobReader(self._target, target_index), beat=self._pulse.beat
         )
