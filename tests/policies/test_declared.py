@@ -7,12 +7,15 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+import yaml
+from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from policies.declared.applying import apply
 from policies.declared.picture import picture
 from policies.declared.problems import DeclaredRefused
 from policies.declared.reading import read
+from policies.declared.schema import SECTIONS
 from policies.models import (
     AuditEntry,
     BlackoutWindow,
@@ -24,7 +27,7 @@ from policies.models import (
     Subclient,
 )
 from policies.resolve import media_password
-from tests.factories import PASSWORD, make_media, make_policy
+from tests.factories import PASSWORD, make_file_server, make_media, make_policy
 from tests.job_factories import make_snapshot
 from tests.policies.declared import exported, forget_everything
 
@@ -338,3 +341,17 @@ def test_a_medium_declared_without_its_secrets_keeps_them() -> None:
     medium.refresh_from_db()
     assert medium.description == "new"
     assert media_password(medium).reveal() == PASSWORD
+
+
+def test_the_file_of_the_documentation_can_be_applied(tmp_path: Path) -> None:
+    page = (Path(settings.BASE_DIR) / "templates" / "docs" / "declared.md").read_text()
+    example = page.split("## The keys\n\n```\n")[1].split("```")[0]
+    secret = tmp_path / "password"
+    secret.write_text("hidden")
+    make_media(name="disk-b")
+    make_file_server(name="other", engine="btrfs", volume="/other")
+    text = example.replace("/etc/snapcopy/disk-a.password", str(secret)).replace("[files/scratch]", "[files/home]")
+    apply(read(text))
+    assert apply(read(text)) == []
+    sections = {section.name for section in SECTIONS}
+    assert sections <= set(yaml.safe_load(text))
