@@ -18,12 +18,12 @@ import pytest
 from jobs import queues
 from jobs.engine import errors
 from jobs.engine.events import Control, Counters
-from jobs.engine.ids import FileId, SnapshotName
+from jobs.engine.ids import BlobId, FileId, SnapshotName
 from jobs.engine.media.base import Usage
 from jobs.engine.media.registry import MEDIA, MediaKind
 from jobs.engine.operations import backup_copy, forget, prune
 from jobs.engine.plan import CopyPlan, CopyResult
-from jobs.engine.repository.layout import FileKind, file_name
+from jobs.engine.repository.snapshot_file import SnapshotFile
 from jobs.engine.snapshots.base import Capability, SnapshotRef, SnapshotRoot
 from jobs.engine.snapshots.registry import ENGINES, EngineKind
 from jobs.models import Job
@@ -55,7 +55,7 @@ class Machines:
     year: Year
     now: datetime
     storage: dict[str, SnapshotRef] = field(default_factory=dict)
-    shelves: dict[str, set[str]] = field(default_factory=dict)
+    shelves: dict[str, dict[str, SnapshotFile]] = field(default_factory=dict)
     copies: int = 0
 
     def clock(self) -> datetime:
@@ -112,13 +112,13 @@ class MemoryEngine:
 
 
 class Shelf:
-    """A medium that is a set of names."""
+    """A medium whose repository is the snapshot files in it, by id."""
 
-    def __init__(self, names: set[str]) -> None:
-        self.names = names
+    def __init__(self, files: dict[str, SnapshotFile]) -> None:
+        self.files = files
 
     def exists(self, name: str) -> bool:
-        return name in self.names
+        return name.rpartition("/")[2] in self.files
 
     def usage(self) -> Usage:
         return Usage(total_bytes=None, free_bytes=None)
@@ -147,13 +147,14 @@ def install(machines: Machines, patch: pytest.MonkeyPatch) -> None:
         label="Shelf",
         summary="For tests.",
         options=ShelfOptions,
-        build=lambda options: Shelf(machines.shelves.setdefault(options.shelf, set())),  # type: ignore[arg-type, return-value]
+        build=lambda options: Shelf(machines.shelves.setdefault(options.shelf, {})),  # type: ignore[arg-type, return-value]
     )
     patch.setitem(MEDIA, "shelf", shelf)
     patch.setattr(backup_copy, "run", lambda *given: _copy(machines, *given))
     patch.setattr(forget, "run", lambda plan, shelf, *_rest: _forget(plan, shelf))
     patch.setattr(prune, "run", lambda *_given: NOTHING_PRUNED)
     patch.setattr(prune_runner, "Repository", _Repository)
+    patch.setattr(prune_runner, "list_snapshot_files", lambda shelf: list(shelf.files.values()))
 
 
 NOTHING_PRUNED = prune.PruneResult(
@@ -175,7 +176,15 @@ def _copy(machines: Machines, plan: CopyPlan, shelf: Shelf, *_rest: object) -> C
         raise errors.NoSpace("The medium is full.")
     machines.copies += 1
     file_id = FileId(f"{machines.copies:064x}")
-    shelf.names.add(file_name(FileKind.SNAPSHOT, file_id))
+    shelf.files[file_id] = SnapshotFile(
+        id=file_id,
+        time_ns=plan.taken_at_ns,
+        tree=BlobId(bytes(32)),
+        paths=tuple(root.stored_as for root in plan.roots),
+        hostname=plan.hostname,
+        tags=plan.tags,
+        program_version="snapcopy",
+    )
     files = 0 if machines.fails("source-empty", path) else 100
     exceptions = 3 if machines.fails("copy-partial", path) else 0
     counters = Counters(files_done=files, bytes_done=files * 1000, bytes_stored=10, exceptions=exceptions)
@@ -184,19 +193,12 @@ def _copy(machines: Machines, plan: CopyPlan, shelf: Shelf, *_rest: object) -> C
 
 def _forget(plan: forget.ForgetPlan, shelf: Shelf) -> None:
     for file_id in plan.ids:
-        shelf.names.remove(file_name(FileKind.SNAPSHOT, file_id))
+        del shelf.files[file_id]
 
 
 class _Repository:
-    """What the prune job asks of one."""
+    """A repository is its medium here."""
 
-    def __init__(self, shelf: Shelf) -> None:
-        self._shelf = shelf
-
-    @classmethod
-    def open(cls, shelf: Shelf, *_given: object, **_more: object) -> _Repository:
-        return cls(shelf)
-
-    def list_files(self, _kind: FileKind) -> Iterator[tuple[str, int]]:
-        for name in self._shelf.names:
-            yield name.rpartition("/")[2], 1
+    @staticmethod
+    def open(shelf: Shelf, *_given: object, **_more: object) -> Shelf:
+        return shelf

@@ -46,3 +46,4 @@ def test_a_simulated_year_ends_with_what_the_rules_predict(driver: Driver) -> No
         found, expected = driver.world.picture(), predict(replace(driver.year, end=until))
         print(f"\n{until:%Y-%m-%d} {driver.figures(found, time.monotonic() - begun)}")
         assert not differences(found, expected), differences(found, expected)
+    assert not driver.world.loose_ends(driver.machines)

@@ -7,12 +7,14 @@ from typing import Any
 
 from jobs import services
 from jobs.engine.plan import Secret
-from jobs.models import BackupCopy, How, Initiator, Mark, Snapshot, SnapshotState
+from jobs.models import BackupCopy, How, Initiator, Job, Mark, Snapshot, SnapshotState
+from jobs.rules import states
 from policies import services as configuration
 from policies.models import AccessNode, Copy, Media, Schedule, StoragePolicy, Subclient
 from policies.secrets import REPOSITORY_PASSWORD
 from policies.services.copy_checks import ExtendedValues
 
+from .machines import Machines
 from .picture import CopyFact, Picture, SnapshotFact
 from .plan import WEEK_START, ZONE, Act, BackupPlan, PolicyPlan, SchedulePlan, Year
 
@@ -155,6 +157,18 @@ class World:
                 missed=plan.missed,
                 **values,
             )
+
+    def loose_ends(self, machines: Machines) -> list[str]:
+        """Where rows and the world outside disagree; empty = storage and media hold what the rows say."""
+        present = Snapshot.objects.filter(state=SnapshotState.PRESENT)
+        wrong = [f"snapshot {name}" for name in set(present.values_list("name", flat=True)) ^ set(machines.storage)]
+        there = {file_id for shelf in machines.shelves.values() for file_id in shelf}
+        for row in BackupCopy.objects.filter(snapshot_file_id__isnull=False):
+            is_there = row.snapshot_file_id in there
+            if is_there != (row.forgotten_at is None):
+                wrong.append(f"{row}: {row.state}, {'there' if is_there else 'not there'}")
+        bad = Job.objects.filter(state__in=states.ACTIVE) | Job.objects.filter(error_code="unexpected")
+        return wrong + [f"{job} {job.operation} {job.state} {job.error_sentence}" for job in bad]
 
     def picture(self) -> Picture:
         """Everything that was ever taken and copied, with what became of it."""
