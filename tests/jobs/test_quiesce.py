@@ -12,6 +12,7 @@ from jobs.models import Job, JobState, Snapshot
 from jobs.runner import commands
 from jobs.services import launch_snapshot
 from jobs.services.failures import CommandFailed
+from jobs.views.card import JobCard
 from policies.models import Subclient
 from tests.job_factories import make_node
 from tests.jobs.farm import configure, is_alive, picture
@@ -52,6 +53,13 @@ def test_S1_commands_run_around_the_snapshot_and_know_the_job(subclient: Subclie
     assert [phase.name for phase in job.phases.all()] == ["prepare", "quiesce", "snapshot", "finish"]
     assert (tmp_path / "log").read_text() == f"before {job.pk} tree\nafter it {job.pk} tree\n"
     assert told(job)["pre-command"] == "The pre command ran: said before."
+
+
+def test_S1_the_steps_ahead_are_shown_in_their_order(subclient: Subclient) -> None:
+    subclient.policy.is_inline = True
+    subclient.pre_command = "/bin/true"
+    job = Job(operation="snapshot", state=JobState.QUEUED, subclient=subclient)
+    assert [step.word for step in JobCard(job, []).steps] == ["Prepare", "Quiesce", "Snapshot", "Copy", "Finish"]
 
 
 def test_S1_a_failing_pre_command_fails_the_job_and_the_post_command_still_runs(

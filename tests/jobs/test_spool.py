@@ -7,13 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from jobs.models import BackupCopy, CatalogState, CopyState, Initiator, Job, JobState, Snapshot, SnapshotState
 from jobs.services import apply_spool, launch_backup_copy, launch_snapshot, pin_snapshots, retire_snapshot
 from policies.models import CatalogMode, Copy, Retention, Subclient
 from policies.services import create_copy
-from tests.factories import make_media
+from snapcopy_site.lib.roles import Role
+from tests.factories import make_media, make_user
 from tests.job_factories import make_backup_copy, make_node, make_snapshot
 from tests.jobs import keeping_engine
 from tests.jobs.farm import backup_copy_of, configure, picture
@@ -55,6 +59,12 @@ def snap_and_copy(subclient: Subclient, *, initiator: str = Initiator.SCHEDULE) 
     return copied
 
 
+def enter() -> Client:
+    client = Client()
+    client.force_login(User.objects.first() or make_user(Role.VIEWER))
+    return client
+
+
 def present() -> list[int]:
     return list(Snapshot.objects.filter(state=SnapshotState.PRESENT).order_by("pk").values_list("pk", flat=True))
 
@@ -76,6 +86,10 @@ def test_P1_most_engines_delete_the_snapshot_once_it_is_copied(subclient: Subcli
         f"Snapshot {snapshot.name} is deleted by job {deletion.pk}. Spool copy: it is copied."
     )
     assert BackupCopy.objects.get().state == CopyState.COPIED
+    shown = enter().get(reverse("job", args=(copied.pk,))).content.decode()
+    assert "Spool copy: it is copied." in shown
+    chain = enter().get(reverse("subclient", args=(subclient.file_server.name, subclient.name))).content.decode()
+    assert "Spool copy: it is copied." in chain, "the row says why it went"
 
 
 def test_P1_a_copy_with_retention_deletes_nothing(subclient: Subclient) -> None:
