@@ -1,6 +1,6 @@
 """The scheduler process: every second it sweeps, so that no job is lost, and launches what schedules want.
 
-Several may run; one of them does the work, and should two believe it is them, the rows keep each slot from running twice.
+Several may run; one of them does the work, and should two believe it is them, rows keep each slot from running twice.
 """
 
 from __future__ import annotations

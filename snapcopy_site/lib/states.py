@@ -39,6 +39,7 @@ LOOKS: dict[str, Look] = {
     "copying": Look("live", "running", "Copying", spins=True),
     "copied": Look("ok", "ok", "Copied"),
     "partial": Look("warn", "warn", "Copied, with exceptions"),
+    "aged": Look("idle", "clock", "Aged"),
     "prevented": Look("idle", "stop", "Prevented"),
     # slots of schedules
     "launching": Look("live", "running", "Launching", spins=True),

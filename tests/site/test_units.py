@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.utils import timezone
@@ -101,6 +102,13 @@ def test_a_time_shows_the_absolute_one_on_hover() -> None:
     assert (
         units.ago(None) == units.at(None) == units.moment(None) == units.absolute(None) == units.relative(None) == "–"
     )
+
+
+def test_a_clock_shows_the_time_of_its_own_zone() -> None:
+    moment = datetime(2026, 7, 1, 18, 0, tzinfo=UTC)
+    assert units.clock(moment) == "Wed 2026-07-01 18:00"
+    assert units.clock(moment.astimezone(ZoneInfo("Europe/Berlin"))) == "Wed 2026-07-01 20:00 +02:00"
+    assert units.clock(None) == units.UNKNOWN
 
 
 def test_elapsed_ends_with_the_job() -> None:
