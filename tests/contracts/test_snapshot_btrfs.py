@@ -123,6 +123,15 @@ def test_another_file_system_is_not_taken_for_btrfs(ext4_mount: Path) -> None:
 
 
 @pytest.mark.system
+def test_a_failed_test_with_a_wrong_area_leaves_no_directory(loop_mount: LoopMount, tmp_path: Path) -> None:
+    volume = loop_mount("btrfs")
+    area = tmp_path / "not" / "here" / "area"
+    report = BtrfsEngine(BtrfsOptions(volume=volume, area=area), INSTALL).test()
+    assert not report.ok
+    assert not (tmp_path / "not").exists()
+
+
+@pytest.mark.system
 def test_the_area_must_be_on_the_same_btrfs(loop_mount: LoopMount) -> None:
     one, two = loop_mount("btrfs"), loop_mount("btrfs")
     engine = BtrfsEngine(BtrfsOptions(volume=one, area=two / "area"), INSTALL)
