@@ -156,3 +156,14 @@ def test_a_long_header_is_read_too(tmp_path: Path) -> None:
     (pack,) = packs
     assert len(read_pack_header(repository, pack.id, pack.stored_bytes)) == 2000
     assert repository.media.size(pack_name(pack.id)) == pack.stored_bytes
+
+
+def test_a_pack_of_tiny_blobs_is_full_by_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is known of each takes more memory than they do."""
+    monkeypatch.setattr("jobs.engine.repository.pack.MAX_PACK_BLOBS", 10)
+    packs: list[FullPack] = []
+    packer = Packer(BlobKind.DATA, submit=packs.append)
+    for number in range(25):
+        packer.add(BlobId(number.to_bytes(32)), (b"tiny",), 4, 0)
+    packer.flush()
+    assert [len(pack.entries) for pack in packs] == [10, 10, 5]

@@ -6,6 +6,7 @@ blobs the next attempt reuses. The machinery is in ``copy_pipeline``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from ..clock import Clock
@@ -276,9 +277,9 @@ class _Attempt:
             return
         self._scan = TotalsScan(self._roots, self._pulse)
 
-    def _index_stored(self, file_id: FileId, text: bytes) -> None:
+    def _index_stored(self, file_id: FileId, entries: Sequence[str]) -> None:
         if self._additions is not None:
-            self._additions.add(file_id, text)
+            self._additions.add(file_id, entries)
         if self._index_writer is not None:
             self._sink.emit(Checkpoint(data={"index_files": len(self._index_writer.stored)}))
 

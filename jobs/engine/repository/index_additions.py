@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from ..ids import FileId
 from .index import Segment, merge_last
 from .index_cache import IndexCache
-from .index_file import parse_index
-from .layout import FileKind, file_name
+from .index_file import parse_entries
 from .repository import Repository
 
 _SPILL_BLOBS: Final = 200_000
@@ -26,12 +26,11 @@ class IndexAdditions:
         self._cache = IndexCache(cache_directory, repository.id) if cache_directory is not None else None
         self._waiting: list[Segment] = []
 
-    def add(self, file_id: FileId, text: bytes) -> None:
-        """``text`` is the JSON of the index file."""
+    def add(self, file_id: FileId, entries: Sequence[str]) -> None:
+        """``entries`` are the packs of the index file, as JSON; at least one."""
         if self._cache is None:
             return
-        parsed = parse_index(text, name=file_name(FileKind.INDEX, file_id))
-        self._waiting.append(Segment.of_parsed(parsed, (file_id,)))
+        self._waiting.append(Segment.of_parsed(parse_entries(entries), (file_id,)))
         while merge_last(self._waiting):
             pass
         if sum(map(len, self._waiting)) >= _SPILL_BLOBS:

@@ -5,7 +5,7 @@ Parsing gives arrays, not objects: a million blobs take about a second. Looking 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -35,8 +35,8 @@ Ids = npt.NDArray[np.uint64]
 Places = npt.NDArray[np.uint32]
 """(n, 4): pack number, offset, sealed length, plain length (0 = not compressed)."""
 
-OnStored = Callable[[FileId, bytes], None]
-"""Is told of an index file that is on the medium now, and its JSON."""
+OnStored = Callable[[FileId, Sequence[str]], None]
+"""Is told of an index file that is on the medium now, and its packs as JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +73,22 @@ def parse_index(text: bytes, *, name: str) -> ParsedIndex:
     return ParsedIndex(packs=pack_ids, ids=(ids[~trees], ids[trees]), places=(places[~trees], places[trees]))
 
 
+def parse_entries(entries: Sequence[str]) -> ParsedIndex:
+    """An index of packs given one by one (``WrittenPack.index_entry``): takes the memory of parsing one of them."""
+    parts = [parse_index(f'{{"packs":[{entry}]}}'.encode(), name="an index being written") for entry in entries]
+    for number, part in enumerate(parts):
+        for places in part.places:
+            places[:, 0] += number
+    return ParsedIndex(
+        packs=[pack for part in parts for pack in part.packs],
+        ids=(np.concatenate([part.ids[0] for part in parts]), np.concatenate([part.ids[1] for part in parts])),
+        places=(
+            np.concatenate([part.places[0] for part in parts]),
+            np.concatenate([part.places[1] for part in parts]),
+        ),
+    )
+
+
 def _numbers(values: list[int], *, smallest: int) -> npt.NDArray[np.int64]:
     if not values:
         return np.empty(0, dtype=np.int64)
@@ -89,7 +105,7 @@ def read_index_file(repository: Repository, file_id: FileId) -> ParsedIndex:
 
 def write_index_file(
     repository: Repository,
-    entries: Iterable[str],
+    entries: Sequence[str],
     *,
     supersedes: Iterable[FileId] = (),
     on_stored: OnStored | None = None,
@@ -97,10 +113,9 @@ def write_index_file(
     """Store an index of packs that are on the medium already (``WrittenPack.index_entry``)."""
     old = ",".join(f'"{file_id}"' for file_id in supersedes)
     head = f'{{"supersedes":[{old}],"packs":[' if old else '{"packs":['
-    text = f"{head}{','.join(entries)}]}}\n".encode()
-    file_id = repository.write_file(FileKind.INDEX, text)
+    file_id = repository.write_file(FileKind.INDEX, f"{head}{','.join(entries)}]}}\n".encode())
     if on_stored is not None:
-        on_stored(file_id, text)
+        on_stored(file_id, entries)
     return file_id
 
 

@@ -21,7 +21,8 @@ from .repository import Repository
 from .stored import read_part
 
 PACK_BYTES: Final = 16 << 20
-MAX_PACK_BLOBS: Final = 100_000
+MAX_PACK_BLOBS: Final = 16_384
+"""Of tiny files a pack is full before its bytes are: what is known of its blobs takes a multiple of them in memory."""
 COALESCED_BLOB_BYTES: Final = 64 << 10
 """Sealed blobs below this are joined to pieces of about 1 MiB before they are written."""
 
