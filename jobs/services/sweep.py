@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 from functools import partial
+from itertools import count
 from typing import Final
 
 from django.db import transaction
@@ -30,6 +31,11 @@ UNTOLD_SECONDS: Final = 2
 """A queued job whose node could not be told is told again after so long."""
 
 _PER_SWEEP: Final = 50
+
+_FIRST: Final = 25
+"""So many of the waiting jobs are looked at in every sweep, and as many of the others."""
+
+_TURNS: Final = count()
 
 
 def sweep() -> int:
@@ -79,9 +85,16 @@ def tell_again() -> int:
 
 
 def place_waiting() -> int:
-    """Jobs that wait for a slot, a node or their time, in order of priority."""
+    """Jobs that wait for a slot, a node or their time, in order of priority.
+
+    Of very many, the first ones every time and the others in turns: jobs of a node that is away for days must not keep
+    those behind them from being looked at.
+    """
     moved = 0
-    for job_id in list(jobs_to_place().values_list("pk", flat=True)[:_PER_SWEEP]):
+    waiting = list(jobs_to_place().values_list("pk", flat=True))
+    others = [waiting[start : start + _FIRST] for start in range(_FIRST, len(waiting), _FIRST)]
+    turn = others[next(_TURNS) % len(others)] if others else []
+    for job_id in (*waiting[:_FIRST], *turn):
         moved += dispatch(job_id).state == JobState.QUEUED
     return moved
 
