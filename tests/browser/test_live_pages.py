@@ -42,6 +42,16 @@ def test_a_poll_keeps_focus_and_never_swallows_a_click(visit: Visit) -> None:
     expect(page.get_by_text("Ending, as asked")).to_be_visible()
 
 
+def test_what_was_said_to_a_job_goes_when_it_is_over(visit: Visit) -> None:
+    job = make_world().running
+    page = visit().open(f"/jobs/{job.pk}/")
+    page.locator("#order-kill").click()
+    said = page.get_by_text("The job is told to end.")
+    expect(said).to_be_visible()
+    Job.objects.filter(pk=job.pk).update(state=JobState.KILLED, finished_at=timezone.now())
+    expect(said).to_have_count(0)
+
+
 def test_the_overview_is_read_again_when_another_job_runs(visit: Visit) -> None:
     world = make_world()
     page = visit().open("/")
