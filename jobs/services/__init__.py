@@ -1,5 +1,6 @@
 """Every write of the work that somebody may ask for. Callers import from here."""
 
+from .bulk import Answer, Order, order_jobs
 from .control import acknowledge_job, kill_job, resume_job, suspend_job
 from .errors import CannotControl, CannotLaunch, JobRefusal, NothingNew
 from .launch import (
@@ -12,8 +13,10 @@ from .launch import (
 )
 from .launch_many import Launched, launch_backup_copies, launch_snapshots
 from .marks import Marked, mark_copies, pin_snapshots, recopy, recopy_all, unpin_snapshots
+from .priority import set_priority
 from .removal import retire_snapshot
 from .resubmit import resubmit_job
+from .schedules import run_schedule_now, tick
 from .secondary import delete_replica, launch_secondary_copies, launch_secondary_copy
 from .selection import refresh_selection
 from .source_guard import NothingFrozen, acknowledge_source, freeze_aging, guard_source
@@ -21,6 +24,7 @@ from .spool import apply_spool
 from .upkeep import launch_aging, launch_prune, launch_verify
 
 __all__ = [
+    "Answer",
     "CannotControl",
     "CannotLaunch",
     "JobRefusal",
@@ -28,6 +32,7 @@ __all__ = [
     "Marked",
     "NothingFrozen",
     "NothingNew",
+    "Order",
     "acknowledge_job",
     "acknowledge_source",
     "apply_spool",
@@ -49,6 +54,7 @@ __all__ = [
     "launch_test",
     "launch_verify",
     "mark_copies",
+    "order_jobs",
     "pin_snapshots",
     "recopy",
     "recopy_all",
@@ -56,6 +62,9 @@ __all__ = [
     "resubmit_job",
     "resume_job",
     "retire_snapshot",
+    "run_schedule_now",
+    "set_priority",
     "suspend_job",
+    "tick",
     "unpin_snapshots",
 ]

@@ -122,7 +122,9 @@ def test_a_change_in_the_django_admin_is_in_the_activity(root: Client) -> None:
     policy = make_policy()
     AuditEntry.objects.all().delete()
     formset = {f"copies-{name}": "0" for name in ("TOTAL_FORMS", "INITIAL_FORMS")}
-    values = {"name": "gold", "description": "new words", "is_active": "on"} | formset
+    rules = ("selection", "catalog", "overdue_action", "defer_days", "alert_after_hours", "overdue_after_days")
+    same = {name: getattr(policy, name) for name in (*rules, "offline_attempts", "offline_days")}
+    values = {"name": "gold", "description": "new words", "is_active": "on"} | same | formset
     response = root.post(reverse("admin:policies_storagepolicy_change", args=[policy.pk]), values)
     assert response.status_code == 302
     entry = AuditEntry.objects.get()
