@@ -6,13 +6,14 @@ be stopped anywhere and run again. The judgement is :mod:`jobs.services.aging_ve
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
 from django.db import connection
+from django.db.models import Q
 from django.utils import timezone
 
 from jobs.models import BackupCopy, CopyState, Initiator, Snapshot, SnapshotReplica
@@ -31,6 +32,9 @@ MOST_LISTED: Final = 200
 
 _BATCH: Final = 1000
 _AGED: Final = "aged"
+_HOLDS_SOMETHING: Final = (*states.ON_MEDIA, CopyState.COPYING, CopyState.AGED)
+"""An aged replica may still have to be deleted; a recopy runs beside what is on media."""
+
 _WRITE: Final = """
     UPDATE {table} SET retain_until = said.at, retain_reason = said.why
     FROM unnest(%s::bigint[], %s::timestamptz[], %s::text[]) AS said (id, at, why) WHERE {table}.id = said.id
@@ -94,12 +98,13 @@ def age_everything(
     now = now or timezone.now()
     days = calendar()
     aged = Aged()
+    holders = _holders()
     for subclient in Subclient.objects.select_related("file_server", "policy"):
         on_step(aged)
         if subclient.aging_frozen_at is not None:
             aged.frozen.append(subclient.path)
         refresh_selection(subclient, now=now)
-        for copy in _copies_of(subclient):
+        for copy in _copies_of(subclient, holders.get(subclient.pk, set())):
             try:
                 _age(copy, subclient, aged, days=days, now=now, initiator=initiator)
             except ValueError as error:
@@ -109,13 +114,21 @@ def age_everything(
     return aged
 
 
-def _copies_of(subclient: Subclient) -> list[Copy]:
-    """Those of its policy, and those of policies it was under before, while they hold something of it."""
-    held = BackupCopy.objects.filter(snapshot__subclient=subclient, state__in=states.ON_MEDIA).values("copy")
-    replicas = SnapshotReplica.objects.filter(snapshot__subclient=subclient, state__in=states.ON_MEDIA).values("copy")
-    mine = Copy.objects.filter(policy=subclient.policy_id, kind=CopyKind.PRIMARY_SNAP)
-    found = mine | Copy.objects.filter(pk__in=held) | Copy.objects.filter(pk__in=replicas)
-    return list(found.select_related("policy").order_by("policy__name", "precedence"))
+def _holders() -> dict[int, set[int]]:
+    """By subclient, the backup copies and secondary snap copies that hold something of it now."""
+    held: dict[int, set[int]] = defaultdict(set)
+    for model in (BackupCopy, SnapshotReplica):
+        rows = model.objects.filter(state__in=_HOLDS_SOMETHING).order_by()
+        for subclient_id, copy_id in rows.values_list("snapshot__subclient", "copy").distinct():
+            held[subclient_id].add(copy_id)
+    return held
+
+
+def _copies_of(subclient: Subclient, held: set[int]) -> list[Copy]:
+    """The primary of its policy and those that hold something of it, also of policies it was under before."""
+    primary = Q(policy=subclient.policy_id, kind=CopyKind.PRIMARY_SNAP)
+    found = Copy.objects.filter(primary | Q(pk__in=held)).select_related("policy")
+    return list(found.order_by("policy__name", "precedence"))
 
 
 def _age(copy: Copy, subclient: Subclient, aged: Aged, *, days: Calendar, now: datetime, initiator: str) -> None:
