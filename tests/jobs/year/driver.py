@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from django.db import connection
 from django.db.models import Min, Q
@@ -24,6 +25,9 @@ from .machines import Machines
 from .picture import Picture
 from .plan import Year
 from .world import World
+
+IN_TURNS: Final = 25
+"""Beyond so many, waiting jobs are looked at in turns."""
 
 
 @dataclass(slots=True)
@@ -84,17 +88,22 @@ class Driver:
         self._work_off(now, is_scheduled=is_scheduled)
 
     def _work_off(self, now: datetime, *, is_scheduled: bool) -> None:
-        """Until nothing that could run is left."""
+        """Until nothing that could run is left. Of many that wait, each sweep looks at some."""
+        in_vain = 0
         while True:
             while job := Job.objects.filter(state=JobState.QUEUED).order_by("pk").first():
                 self._work(job)
-            if not is_scheduled or not self._somebody_waits(now) or not place_waiting():
+                in_vain = 0
+            if not is_scheduled or in_vain > self._waiting(now) // IN_TURNS:
                 return
+            in_vain = 0 if place_waiting() else in_vain + 1
 
-    def _somebody_waits(self, now: datetime) -> bool:
+    def _waiting(self, now: datetime) -> int:
+        """How many could go on now; -1 = none. Those without a node wait until one comes back."""
         ready = Q(state=JobState.WAITING) | Q(state=JobState.PENDING, retry_at__lte=now)
-        ready |= Q(state=JobState.PENDING, retry_at=None)
-        return Job.objects.filter(ready, awaits_children=False).exists()
+        if now in set(self.year.edges()):
+            ready |= Q(state=JobState.PENDING, retry_at=None)
+        return Job.objects.filter(ready, awaits_children=False).count() or -1
 
     def _work(self, job: Job) -> None:
         """As :func:`jobs.tasks.run`, without the thread that keeps the lease."""

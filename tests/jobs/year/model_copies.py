@@ -102,13 +102,18 @@ class Copies:
             return
         if what == "pick" and (row.mark != "pick" or row.state in {"skipped", "failed"}):
             self._pick(row, now)
-        elif what == "prevent" and row.mark != "prevent":
+        elif what == "prevent" and row.mark != "prevent" and not self._is_about_to_copy(copy, snap):
             row.mark, row.state, row.due, row.since = "prevent", "prevented", None, None
         elif what == "unmark" and row.mark:
             row.mark = ""
             if row.state not in BY_RULE:
                 row.state = "to_be_copied"
             self.select(now)
+
+    def _is_about_to_copy(self, copy: str, snap: Snap) -> bool:
+        """Then it is refused: the job has to be killed first."""
+        job = self.jobs[copy]
+        return job is not None and job.snap is snap
 
     def _pick(self, row: Row, now: datetime) -> None:
         row.mark, row.state, row.due, row.since = "pick", "to_be_copied", None, row.since or now
