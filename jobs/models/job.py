@@ -206,3 +206,9 @@ class Job(CounterColumns):
     @property
     def can_resubmit(self) -> bool:
         return self.state in (JobState.FAILED, JobState.KILLED, JobState.COMPLETED_WITH_ERRORS)
+
+    @property
+    def reads_only_the_failed_again(self) -> bool:
+        """Running it again reads only the files it could not read (RULES J6)."""
+        of_files = self.operation == Operation.BACKUP_COPY and self.backup_copy is not None
+        return of_files and self.state == JobState.COMPLETED_WITH_ERRORS and self.exceptions_count > 0

@@ -59,9 +59,12 @@ def _copy(task: Task, row: BackupCopy, subclient: Subclient, copy: Copy, media: 
             task.tell("repository-created", f"The medium {media.name} has the repository {repository.id[:8]} now.")
         base, decision = _base(task, row, subclient, copy)
         older = source.older(base, mark_copying(row, job_id=task.job.pk, base=base))
+        unfinished = row.exceptions > 0 and row.snapshot_file_id is not None and _is_on_media(row)
+        if unfinished:
+            task.tell("only-the-failed", "Only what could not be read is read now; all else comes from that copy.")
         with replica_losses(source), ExitStack() as stack:
-            roots = _open_sources(source, older, stack)
-            plan = _plan(task, row, media, roots, base)
+            roots = _open_sources(source, None if unfinished else older, stack)
+            plan = _plan(task, row, media, roots, row if unfinished else base)
             result = backup_copy.run(plan, driver, password, task.recorder, task.orders, task.clock)
         usage = usage_of(driver)
     finally:
@@ -156,6 +159,7 @@ def _is_on_media(base: BackupCopy) -> bool:
 def _plan(
     task: Task, row: BackupCopy, media: Media, roots: tuple[SourceRoot, ...], base: BackupCopy | None
 ) -> CopyPlan:
+    """``base`` is the row itself where a partial copy is completed (RULES J6)."""
     subclient = row.snapshot.subclient
     return CopyPlan(
         roots=roots,
