@@ -160,10 +160,11 @@ class JobCard:
         done = f"{job.files_done:,}".replace(",", "\u202f")
         where = "in the copy" if job.operation == Operation.BACKUP_COPY else "restored"
         if job.state == JobState.COMPLETED:
-            return f"All {done} files are {where}."
+            return f"The one file is {where}." if job.files_done == 1 else f"All {done} files are {where}."
         if job.state == JobState.COMPLETED_WITH_ERRORS and job.exceptions_count:
             left = f"{job.exceptions_count:,}".replace(",", "\u202f")
-            return f"{done} files are {where}, {left} could not be handled."
+            handled = f"{done} file{' is' if job.files_done == 1 else 's are'} {where}"
+            return f"{handled}, {left} could not be handled."
         return ""
 
     @property

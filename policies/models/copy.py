@@ -107,10 +107,9 @@ class Copy(Timestamped):
         """As people say it: “30 days and 1 cycle”."""
         match self.retention:
             case Retention.BASIC:
-                cycles = "1 cycle" if self.retention_cycles == 1 else f"{self.retention_cycles} cycles"
-                return f"{self.retention_days} days and {cycles}"
+                return f"{_counted(self.retention_days, 'day')} and {_counted(self.retention_cycles, 'cycle')}"
             case Retention.DAYS:
-                return f"{self.retention_days} days"
+                return _counted(self.retention_days, "day")
             case Retention.COUNT:
                 return f"the newest {self.retention_count}"
             case Retention.SPOOL:
@@ -143,5 +142,9 @@ class ExtendedRetention(models.Model):
         ]
 
     def __str__(self) -> str:
-        kept = "for ever" if self.days is None else f"{self.days} days"
+        kept = "for ever" if self.days is None else _counted(self.days, "day")
         return f"{self.pick} full of each {self.get_period_display().lower()}: {kept}"
+
+
+def _counted(number: int | None, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
