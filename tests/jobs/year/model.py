@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from .model_copies import Copies
 from .model_retention import aged_backups, over_snapshots, spool_goes
 from .model_rows import AWAITED, Row, Snap
-from .picture import CopyFact, Picture, SnapshotFact
+from .picture import COPIED, CopyFact, Picture, SnapshotFact
 from .plan import Act, SchedulePlan, SubclientPlan, Year
 
 Work = Callable[[datetime], None]
@@ -240,7 +240,7 @@ class Life(Copies):
                     state=row.state,
                     level=row.level,
                     number=row.number,
-                    base=row.base,
+                    base=row.base if row.state in COPIED else None,
                     failures=row.failures,
                     copied_at=row.copied_at,
                     aged_at=row.aged_at,

@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+COPIED = frozenset({"copied", "partial", "aged"})
+"""Only then it matters what a copy was compared with."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotFact:

@@ -53,15 +53,7 @@ POLICIES: Final = (
             BackupPlan(name="vault", days=60, cycles=2),
         ),
     ),
-    PolicyPlan(name="spool", is_inline=True, is_spool=True, backups=(BackupPlan(name="disk"),)),
     PolicyPlan(name="base", is_spool=True, catalog="inline", backups=(BackupPlan(name="disk", days=25, cycles=1),)),
-    PolicyPlan(
-        name="first",
-        snap_days=6,
-        selection="first_full",
-        period="week",
-        backups=(BackupPlan(name="disk", days=40, cycles=3),),
-    ),
     PolicyPlan(
         name="last",
         snap_count=2,
@@ -75,6 +67,14 @@ POLICIES: Final = (
         defer_days=3,
         overdue_action="skip_older",
         backups=(BackupPlan(name="disk", days=10, cycles=1),),
+    ),
+    PolicyPlan(name="spool", is_inline=True, is_spool=True, backups=(BackupPlan(name="disk"),)),
+    PolicyPlan(
+        name="first",
+        snap_days=6,
+        selection="first_full",
+        period="week",
+        backups=(BackupPlan(name="disk", days=40, cycles=3),),
     ),
     PolicyPlan(
         name="fulls",
@@ -141,6 +141,9 @@ def _schedules(policies: Sequence[PolicyPlan], *, is_dense: bool) -> Iterator[Sc
             yield SchedulePlan(name=f"copy-{policy.name}", operation="backup_copy", policy=policy, times=times)
     noon = Times(zone="UTC", hour=12, minute=0, days=() if is_dense else (5, 20))
     yield SchedulePlan(name="aging", operation="aging", times=noon)
+    if not is_dense:
+        daily = Times(zone="UTC", hour=12, minute=50, months=(4,))
+        yield SchedulePlan(name="aging-daily", operation="aging", times=daily)
     pruning = Times(zone="UTC", hour=13, minute=55, days=(8,), months=() if is_dense else (4, 8, 12))
     yield SchedulePlan(name="prune", operation="prune", times=pruning)
 
@@ -163,23 +166,23 @@ def _snapshots(policy: PolicyPlan, minute: int, *, is_dense: bool) -> Iterator[S
     def at(zone: str, hour: int, **days: Days) -> Times:
         return Times(zone=zone, hour=hour, minute=minute, **days)
 
-    european: dict[str, Any] = {"months": (3, 10), "days": (25, 26, 27, 28, 29, 30)}
-    american: dict[str, Any] = {"months": (3, 11), "days": tuple(range(1, 13))}
+    european: dict[str, Any] = {"months": (3, 10), "days": (24, 25, 26, 28, 29, 30)}
+    american: dict[str, Any] = {"months": (3, 11), "days": tuple(range(1, 12))}
     match policy.name:
         case "inline" | "spool" | "forever":
-            yield snapshot("full", "full", at(BERLIN, 20, weekdays=(6,)), {"months": (2, 3, 10)})
+            yield snapshot("full", "full", at(BERLIN, 20, weekdays=(6,)), {"months": (3, 10)})
             yield snapshot("incr", "incremental", at(BERLIN, 2), european)
         case "nightly" | "base":
             yield snapshot("full", "full", at(NEW_YORK, 22, days=(1,)), {})
             yield snapshot("incr", "incremental", at(NEW_YORK, 1), american)
         case "first" | "last" | "fulls":
-            yield snapshot("full", "full", at(BERLIN, 23, weekdays=(1, 4)), {"months": (3, 4, 10)})
-            yield snapshot("incr", "incremental", at(NEW_YORK, 2, weekdays=(6,)), {"months": (3, 7, 11)}, missed="skip")
+            yield snapshot("full", "full", at(BERLIN, 23, weekdays=(1, 4)), {"months": (3, 10)})
+            yield snapshot("incr", "incremental", at(NEW_YORK, 2, weekdays=(6,)), {"months": (3,)}, missed="skip")
         case "defer":
-            yield snapshot("full", "full", at(SYDNEY, 2, days=(1, 15)), {})
+            yield snapshot("full", "full", at(SYDNEY, 2, days=(1, 15)), {"months": (2, 3, 4, 10, 11)})
             yield snapshot("diff", "differential", at(SYDNEY, 2, weekdays=(6,)), {"months": (4, 10)})
         case _:
-            yield snapshot("incr", "incremental", at("UTC", 18), {"weekdays": (1, 5), "months": (1, 4, 7, 9)})
+            yield snapshot("incr", "incremental", at("UTC", 18), {"weekdays": (1, 5), "months": (4, 9)})
 
 
 def _outages() -> Iterator[Span]:

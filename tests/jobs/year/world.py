@@ -15,7 +15,7 @@ from policies.secrets import REPOSITORY_PASSWORD
 from policies.services.copy_checks import ExtendedValues
 
 from .machines import Machines
-from .picture import CopyFact, Picture, SnapshotFact
+from .picture import COPIED, CopyFact, Picture, SnapshotFact
 from .plan import WEEK_START, ZONE, Act, BackupPlan, PolicyPlan, SchedulePlan, Year
 
 
@@ -188,7 +188,7 @@ class World:
                 state=row.state,
                 level=row.ran_level,
                 number=row.level_number,
-                base=row.parent.snapshot.taken_at if row.parent else None,
+                base=row.parent.snapshot.taken_at if row.parent and row.state in COPIED else None,
                 failures=row.failures,
                 copied_at=row.copied_at,
                 aged_at=row.aged_at,
