@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -17,7 +18,7 @@ _MOST_OFFLINE = timedelta(days=5)
 _MOST_RETRIES = 8
 
 
-class Copies:
+class Copies(ABC):
     """``jobs``: the one copy job of each copy that is not over (B11)."""
 
     def __init__(self, plan: SubclientPlan) -> None:
@@ -27,17 +28,21 @@ class Copies:
         self.jobs: dict[str, CopyJob | None] = dict.fromkeys(self.copies)
         self.is_frozen = False
 
+    @abstractmethod
     def fails(self, kind: str, now: datetime) -> bool:
-        raise NotImplementedError
+        """Whether something of that kind fails now."""
 
+    @abstractmethod
     def start(self, now: datetime, work: Callable[[datetime], None]) -> None:
-        raise NotImplementedError
+        """A job of the subclient's node begins."""
 
+    @abstractmethod
     def retry(self, now: datetime, retries: int, most: int, work: Callable[[datetime], None]) -> bool:
-        raise NotImplementedError
+        """The job is tried again later; False = never more."""
 
+    @abstractmethod
     def spool(self, now: datetime) -> None:
-        raise NotImplementedError
+        """Let go what a spool need not keep."""
 
     def last_copied(self, copy: str, before: datetime | None = None, *, full: bool = False) -> Snap | None:
         """The newest that is on media; of the fulls only, if so asked."""
