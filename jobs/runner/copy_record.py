@@ -13,6 +13,7 @@ from jobs.engine.media.base import Usage
 from jobs.engine.plan import CopyResult
 from jobs.models import BackupCopy, CopyState
 from jobs.rules import levels
+from jobs.services.copy_states import FORMER_BASE
 from policies.models import Media
 from policies.services.media import record_copied_bytes
 
@@ -65,8 +66,9 @@ def record_copy(
 
 def _with_former(row: BackupCopy, snapshot_file_id: str) -> dict[str, object]:
     """A recopy leaves the snapshot file of before on the medium: remembered, so that pruning can forget it."""
+    tokens = {name: value for name, value in row.tokens.items() if name != FORMER_BASE}
     former = row.snapshot_file_id
     if former is None or former == snapshot_file_id:
-        return dict(row.tokens)
+        return tokens
     files: list[str] = row.tokens.get(FORMER_FILES, [])
-    return {**row.tokens, FORMER_FILES: [*files, former]}
+    return {**tokens, FORMER_FILES: [*files, former]}

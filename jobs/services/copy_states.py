@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any, Final
 
 from django.db import transaction
 
 from jobs.models import BackupCopy, CopyState, Snapshot, SnapshotState
 from jobs.rules import states, waiting
 from jobs.rules.retry import MOST_COPY_FAILURES
+
+FORMER_BASE: Final = "former_base"
+"""Token of a row that is being copied: the base of what is on media, should this attempt fail (RULES L4)."""
 
 
 def resting_state(row: BackupCopy) -> CopyState:
@@ -28,15 +32,17 @@ def mark_copying(row: BackupCopy, *, job_id: int, base: BackupCopy | None = None
         older = None
         if base is not None:
             older = Snapshot.objects.select_for_update(of=("self",)).get(pk=base.snapshot_id)
+        tokens = {FORMER_BASE: row.parent_id, **row.tokens} if row.snapshot_file_id else row.tokens
         BackupCopy.objects.filter(pk=row.pk).update(
-            state=CopyState.COPYING, state_reason="", job_id=job_id, parent=base
+            state=CopyState.COPYING, state_reason="", job_id=job_id, parent=base, tokens=tokens
         )
     return older if older is not None and older.is_present and older.aged_at is None else None
 
 
 def mark_stopped(row: BackupCopy, *, reason: str) -> None:
     """Killed, suspended or interrupted: it still is to be copied."""
-    BackupCopy.objects.filter(pk=row.pk, state=CopyState.COPYING).update(state=resting_state(row), state_reason=reason)
+    copying = BackupCopy.objects.filter(pk=row.pk, state=CopyState.COPYING)
+    copying.update(state=resting_state(row), state_reason=reason, **_as_before(row))
 
 
 def mark_failed(row: BackupCopy, *, reason: str) -> None:
@@ -82,8 +88,18 @@ def _keeps_what_it_has(row: BackupCopy, reason: str) -> bool:
     """A recopy that failed leaves the copy that is on media."""
     if row.snapshot_file_id is None:
         return False
-    BackupCopy.objects.filter(pk=row.pk).update(state=resting_state(row), state_reason=reason)
+    BackupCopy.objects.filter(pk=row.pk).update(state=resting_state(row), state_reason=reason, **_as_before(row))
     return True
+
+
+def _as_before(row: BackupCopy) -> dict[str, Any]:
+    """The base that belongs to what is on media; nothing is, nothing it has (RULES L4)."""
+    if row.snapshot_file_id is None:
+        return {"parent": None}
+    if FORMER_BASE not in row.tokens:
+        return {}
+    tokens = {name: value for name, value in row.tokens.items() if name != FORMER_BASE}
+    return {"parent": row.tokens[FORMER_BASE], "tokens": tokens}
 
 
 def _skip(row: BackupCopy, reason: str, **values: object) -> None:
@@ -91,4 +107,4 @@ def _skip(row: BackupCopy, reason: str, **values: object) -> None:
 
 
 def _set(row: BackupCopy, **values: object) -> None:
-    BackupCopy.objects.filter(pk=row.pk).exclude(state__in=states.ON_MEDIA).update(**values)
+    BackupCopy.objects.filter(pk=row.pk).exclude(state__in=states.ON_MEDIA).update(**values, **_as_before(row))

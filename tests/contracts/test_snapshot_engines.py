@@ -142,7 +142,7 @@ def test_the_time_of_a_snapshot_is_never_later_than_its_content(place: Place, en
 
 
 @pytest.mark.parametrize("name", FOREIGN_NAMES)
-def test_foreign_names_are_refused_by_every_method(place: Place, engine: SnapshotEngine, name: str) -> None:
+def test_O2_foreign_names_are_refused_by_every_method(place: Place, engine: SnapshotEngine, name: str) -> None:
     foreign = SnapshotName(name)
     ref = SnapshotRef(name=foreign, engine=engine.name, taken_at_ns=0, content=(str(place.content),))
     with pytest.raises(SnapshotNotOurs):

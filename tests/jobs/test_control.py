@@ -198,7 +198,7 @@ def awaiting(subclient: Subclient) -> tuple[Job, Job]:
     return parent, child
 
 
-def test_b9_the_snapshot_job_ends_with_its_inline_copy(subclient: Subclient) -> None:
+def test_B9_the_snapshot_job_ends_with_its_inline_copy(subclient: Subclient) -> None:
     parent, child = awaiting(subclient)
     assert (parent.state, parent.awaits_children) == (JobState.WAITING, True)
     assert sweep() == 0, "it is not placed again, and not ended before its child"

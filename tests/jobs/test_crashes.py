@@ -82,14 +82,14 @@ def test_a_copy_survives(disaster: Callable[[Job, Farm], None], copying: Job, fa
     assert ended.files_done == 2_000
 
 
-def test_redis_loses_everything_and_the_copy_does_not_notice(copying: Job, farm: Farm, tmp_path: Path) -> None:
+def test_J2_redis_loses_everything_and_the_copy_does_not_notice(copying: Job, farm: Farm, tmp_path: Path) -> None:
     redis.Redis.from_url(settings.SNAPCOPY_REDIS_URL).flushdb()
     ended = wait(copying)
     assert (ended.state, ended.attempt) == (JobState.COMPLETED, 1), picture()
     assert_good(tmp_path)
 
 
-def test_a_job_that_redis_forgot_is_told_again(
+def test_J2_a_job_that_redis_forgot_is_told_again(
     farm: Farm, large_subclient: Subclient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queues, "TASK", "jobs.tasks.nobody_has_this")

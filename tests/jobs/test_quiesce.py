@@ -15,7 +15,7 @@ from jobs.services.failures import CommandFailed
 from jobs.views.card import JobCard
 from policies.models import Subclient
 from tests.job_factories import make_node
-from tests.jobs.farm import configure, is_alive, picture
+from tests.jobs.farm import configure, is_alive, picture, until
 from tests.jobs.here import run
 
 
@@ -111,7 +111,7 @@ def test_S1_a_command_that_takes_too_long_is_killed_with_all_its_children(tmp_pa
     with pytest.raises(CommandFailed, match="did not end within 1 seconds"):
         commands.run(str(script), facts={}, control=None, seconds=1)
     assert time.monotonic() - began < 10
-    assert not is_alive(int(pid_file.read_text()))
+    until(lambda: not is_alive(int(pid_file.read_text())), what="the child ends")
 
 
 def test_J3_a_command_ends_when_its_job_is_killed() -> None:

@@ -1,6 +1,6 @@
 """Random cycles of copy, age, prune and ``kill -9``: nothing is lost, and stock restic finds nothing wrong.
 
-The suite runs 20 cycles; ``CYCLES=100 python -m pytest tests/jobs/test_random_cycles.py -n0`` runs more, and
+The suite runs 5 cycles; ``CYCLES=100 python -m pytest tests/jobs/test_random_cycles.py -n0`` runs more, and
 ``CYCLE_SEED`` repeats a run.
 """
 
@@ -22,7 +22,7 @@ from policies.models import Copy, Media, Subclient
 from tests.interop.restic import Restic
 from tests.jobs.farm import PASSWORD, Farm, backup_copy_of, configure, picture, wait
 
-CYCLES = int(os.environ.get("CYCLES", "20"))
+CYCLES = int(os.environ.get("CYCLES", "5"))
 SEED = int(os.environ.get("CYCLE_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 
 pytestmark = [pytest.mark.slow, pytest.mark.interop, pytest.mark.timeout(60 + 30 * CYCLES)]

@@ -55,7 +55,7 @@ def snap_and_copy(subclient: Subclient) -> Job:
 
 
 @pytest.mark.interop
-def test_P1_B8_after_a_spool_the_next_copy_compares_with_the_medium(subclient: Subclient, tmp_path: Path) -> None:
+def test_P1_B8_S5_after_a_spool_the_next_copy_compares_with_the_medium(subclient: Subclient, tmp_path: Path) -> None:
     jobs = [snap_and_copy(subclient)]
     for number in range(3):
         change(subclient, number)

@@ -80,7 +80,7 @@ def test_an_inline_policy_copies_within_the_snapshot_job(farm: Farm, transaction
     assert child.finished_at <= snapped.finished_at
 
 
-def test_an_inline_copy_that_fails_does_not_fail_the_snapshot(
+def test_B9_an_inline_copy_that_fails_does_not_fail_the_snapshot(
     farm: Farm, transactional_db: None, tmp_path: Path
 ) -> None:
     subclient = configure(tmp_path, is_inline=True)

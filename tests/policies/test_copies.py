@@ -259,7 +259,7 @@ def test_r9_a_refused_edit_shows_its_fault_before_any_question(
     assert "day 1" not in shown
 
 
-def test_p4_the_form_of_the_snap_copy_says_what_a_spool_copy_does(admin: Client, policy: StoragePolicy) -> None:
+def test_P4_the_form_of_the_snap_copy_says_what_a_spool_copy_does(admin: Client, policy: StoragePolicy) -> None:
     copy = policy.copies.get(kind="primary_snap")
     shown = admin.get(reverse("policies:copy_edit", args=[copy.pk])).content.decode()
     assert "Spool copy (no retention)" in shown
