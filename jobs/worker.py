@@ -20,9 +20,13 @@ import rq.job
 import rq.queue
 from django.db import connections
 from rq import Worker
+from rq.exceptions import StopRequested
 from rq.executions import Execution
 
 logger = logging.getLogger(__name__)
+
+WORKER_TTL_SECONDS: Final = 25
+"""A worker waits 15 s less for a job before it looks around."""
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
@@ -96,6 +100,9 @@ class NodeWorker(Worker):
             super().maintain_heartbeats(job, execution)
 
     def heartbeat(self, *arguments: Any, **options: Any) -> None:
+        """Also called before each wait for a job: an order to stop that some library swallowed is obeyed here."""
+        if self.was_told_to_stop and not self.horse_pid:
+            raise StopRequested
         with _redis_may_be_away():
             super().heartbeat(*arguments, **options)
 
@@ -119,7 +126,7 @@ def run_worker(queue: str, *, node: str) -> None:
     while True:
         try:
             source = django_rq.get_queue(queue)
-            worker = NodeWorker([source], name=name, connection=source.connection)
+            worker = NodeWorker([source], name=name, connection=source.connection, worker_ttl=WORKER_TTL_SECONDS)
         except redis.RedisError as error:
             logger.warning("Redis does not answer: %s", error)
             time.sleep(1)

@@ -1,7 +1,7 @@
 """A whole year with a fake clock and a real database ends with exactly what the rules predict.
 
 The prediction is computed anew in ``model``, which shares nothing with the product but the plan of the year.
-The suite lets five subclients live, one of each of five policies. ``YEAR_SUBCLIENTS=200 python -m pytest
+The suite lets four subclients live, one of each of four policies. ``YEAR_SUBCLIENTS=200 python -m pytest
 tests/jobs/year -n0 -s`` runs it at full size; ``YEAR_DENSE=1`` does daily all year what is daily in real life, and
 ``YEAR_SEED`` draws other failures and other hands.
 """
@@ -23,7 +23,7 @@ from .picture import differences
 from .scenario import make_year
 from .world import World
 
-SUBCLIENTS: Final = int(os.environ.get("YEAR_SUBCLIENTS", "5"))
+SUBCLIENTS: Final = int(os.environ.get("YEAR_SUBCLIENTS", "4"))
 IS_DENSE: Final = bool(os.environ.get("YEAR_DENSE"))
 SEED: Final = int(os.environ.get("YEAR_SEED", "26"))
 
