@@ -35,6 +35,11 @@ def _arguments() -> argparse.Namespace:
         type=Path,
         help="where restores are made; a file system in memory shows the programs, not how a disk makes files",
     )
+    parser.add_argument(
+        "--cold",
+        action="store_true",
+        help="snapshot cases: every look comes from the disk, as on a host with other work",
+    )
     parser.add_argument("--work", type=Path, help="scratch space; kept, and its trees used again")
     parser.add_argument("--profile", action="store_true", help="also print where the time of ours goes")
     return parser.parse_args()
@@ -54,6 +59,7 @@ def _run(arguments: argparse.Namespace, work: Path) -> None:
         tell=_tell,
         patience_seconds=arguments.patient,
         restore_to=arguments.restore_to or work,
+        is_cold=arguments.cold,
     )
     cases = [of_named_tree(path) for path in arguments.tree] or [CASES[name] for name in arguments.cases.split(",")]
     rows: list[Row] = []

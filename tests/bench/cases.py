@@ -31,7 +31,7 @@ class Row:
 class Bench:
     """``work`` is scratch space of this run; ``patience_seconds`` how long a quiet moment is waited for.
 
-    Restores are made below ``restore_to``.
+    Restores are made below ``restore_to``. ``is_cold``: snapshots are looked at with nothing of them in memory.
     """
 
     work: Path
@@ -41,6 +41,7 @@ class Bench:
     tell: Callable[[str], None]
     restore_to: Path
     patience_seconds: float = 0.0
+    is_cold: bool = False
 
     def copy(self, contender: Contender, tree: Tree) -> Figures:
         """A copy into the contender's place, at a quiet moment, with the tree in the page cache."""

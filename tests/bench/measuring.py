@@ -46,6 +46,12 @@ class _Sampler(threading.Thread):
         self.join()
 
 
+def drop_caches() -> None:
+    """Nothing of the file systems stays in memory. Needs root."""
+    with open("/proc/sys/vm/drop_caches", "w") as file:
+        file.write("3")
+
+
 def wait_until_quiet(patience_seconds: float) -> None:
     """Wait until others use less than an eighth of the processors, or patience ends."""
     until = time.monotonic() + patience_seconds

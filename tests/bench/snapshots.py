@@ -19,7 +19,7 @@ from tests.loopmounts import mounted
 
 from .cases import CHANGED_SHARE, Bench, Row
 from .contenders import Contender, Ours
-from .measuring import wait_until_quiet
+from .measuring import drop_caches, wait_until_quiet
 from .trees import SEED
 
 _FILES: Final = 200_000
@@ -84,7 +84,7 @@ def extent_diff(bench: Bench) -> list[Row]:
 
 
 def _row(bench: Bench, title: str, fill: Callable[[Path], None], act: Changes) -> Row:
-    row = Row(title=title)
+    row = Row(title=f"{title}, from the disk" if bench.is_cold else title)
     with (
         TemporaryDirectory(dir=bench.work) as folder,
         mounted("btrfs", Path(folder), size_bytes=_VOLUME_BYTES) as mount,
@@ -113,6 +113,8 @@ def _round(bench: Bench, row: Row, number: int, *, before: Path, act: Changes) -
     for contender in bench.contenders:
         current = _snapshot(content, before.parent / f"{contender.name} {number}")
         os.sync()
+        if bench.is_cold:
+            drop_caches()
         wait_until_quiet(bench.patience_seconds)
         with _shown(current, bench.work / "view"):
             row.add(
