@@ -1,6 +1,7 @@
 """The tables of the work: jobs, their history, snapshots, backup copies. What must never be is a constraint here."""
 
 from .backup_copy import BackupCopy
+from .catalog import CatalogFolder, CatalogKind, CatalogOwner, CatalogVersion
 from .choices import (
     AttemptState,
     CatalogState,
@@ -26,7 +27,11 @@ from .snapshot import Snapshot
 __all__ = [
     "AttemptState",
     "BackupCopy",
+    "CatalogFolder",
+    "CatalogKind",
+    "CatalogOwner",
     "CatalogState",
+    "CatalogVersion",
     "CopyState",
     "EventLevel",
     "How",

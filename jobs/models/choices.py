@@ -16,6 +16,12 @@ class Operation(models.TextChoices):
     AGING = "aging", "Aging"
     PRUNE = "prune", "Pruning"
     VERIFY = "verify", "Verification"
+    DRILL = "drill", "Restore drill"
+    CATALOG = "catalog", "Catalog"
+    REVERT = "revert", "Revert"
+    MOUNT = "mount", "Mounting"
+    UNMOUNT = "unmount", "Unmounting"
+    RECONCILE = "reconcile", "Reconciliation"
     TEST = "test", "Test"
     DEMO = "demo", "Sample data"
 
@@ -58,12 +64,13 @@ class Mark(models.TextChoices):
 
 
 class CatalogState(models.TextChoices):
-    """RULES S4."""
+    """RULES S4. *Aged*: neither the snapshot nor a backup copy of it is left, so the catalog forgot it."""
 
     SKIPPED = "skipped", "Skipped"
     PENDING = "pending", "Pending"
     DONE = "done", "Done"
     FAILED = "failed", "Failed"
+    AGED = "aged", "Aged"
 
 
 class SlotState(models.TextChoices):

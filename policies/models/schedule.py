@@ -24,6 +24,9 @@ class ScheduledOperation(models.TextChoices):
     AGING = "aging", "Aging"
     PRUNE = "prune", "Pruning"
     VERIFY = "verify", "Verification"
+    DRILL = "drill", "Restore drill"
+    CATALOG = "catalog", "Deferred catalog"
+    RECONCILE = "reconcile", "Reconciliation"
 
 
 class ScheduledLevel(models.TextChoices):
@@ -37,7 +40,7 @@ class MissedRun(models.TextChoices):
     SKIP = "skip", "Wait for the next"
 
 
-_OF_SOURCES = ["snapshot", "backup_copy", "secondary_copy"]
+_OF_SOURCES = ["snapshot", "backup_copy", "secondary_copy", "catalog", "drill", "reconcile"]
 _SECONDARY_KINDS = (CopyKind.SECONDARY_SNAP, CopyKind.SECONDARY_BACKUP)
 _NO_SOURCE = Q(policy__isnull=True, file_server__isnull=True, subclient__isnull=True)
 _ONE_SOURCE = (
