@@ -28,6 +28,11 @@ class Capability(StrEnum):
     DIFF = "diff"
     """Can tell what changed between two of its snapshots without a walk."""
     REVERT = "revert"
+    """Puts the live data back to one of its snapshots: a :class:`Reverter`."""
+    REVERT_DELETES_NEWER = "revert_deletes_newer"
+    """A revert costs every snapshot that is newer, as on most arrays (RULES S6)."""
+    READ_ONLY = "read_only"
+    """Nobody can write to its snapshots, not even root."""
     KEEPS_BASE_SNAPSHOT = "keeps_base_snapshot"
     """RULES P2: keeps one snapshot as diff base."""
     REPLICATE = "replicate"
@@ -72,6 +77,48 @@ class Replicated:
     ref: SnapshotRef
     sent_bytes: int
     base: SnapshotName | None = None
+
+
+class Change(StrEnum):
+    """What a revert makes of one live path."""
+
+    CREATED = "created"
+    """It is gone from the live data and comes back."""
+    REPLACED = "replaced"
+    REMOVED = "removed"
+    """It came after the snapshot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevertPlan:
+    """What a revert would do. ``lost`` are the newer snapshots of this installation that the storage deletes with it.
+
+    The counts are of files and directories, and ``examples`` the first of them; ``is_counted`` False = there was no
+    time to look at everything, so they are at least that. ``is_exchanged``: the live data is exchanged at one moment
+    instead of file by file.
+    """
+
+    lost: tuple[SnapshotName, ...] = ()
+    created: int = 0
+    replaced: int = 0
+    removed: int = 0
+    is_counted: bool = True
+    examples: tuple[tuple[Change, bytes], ...] = ()
+    is_exchanged: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reverted:
+    """What a revert did. ``failed`` are paths that could not be made as they were; everything else is."""
+
+    lost: tuple[SnapshotName, ...] = ()
+    created: int = 0
+    replaced: int = 0
+    removed: int = 0
+    is_exchanged: bool = False
+    failed: tuple[FileFailed, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class SnapshotEngine(Protocol):
@@ -121,3 +168,25 @@ class Replicator(Protocol):
         where one of the two has lost it. One that is there already is returned, so that a killed job may go on.
         Raises SnapshotMissing, SourceUnavailable, InvalidOptions, NoSpace, StorageBusy, EngineUnsupported, Stopped.
         """
+
+
+@runtime_checkable
+class Reverter(Protocol):
+    """What an engine with ``Capability.REVERT`` does besides (RULES S6, V4)."""
+
+    def plan_revert(self, ref: SnapshotRef, control: Control, *, seconds: float) -> RevertPlan:
+        """What :meth:`revert` would do now; changes nothing. Looks at the live data for at most ``seconds``.
+
+        Raises what the revert would raise before it touched anything.
+        """
+
+    def revert(self, ref: SnapshotRef, control: Control) -> Reverted:
+        """Make the live content paths what they are in the snapshot.
+
+        One that was cut off, by whatever, is finished by calling it again; what had to give way is kept until its
+        replacement is complete. Raises SnapshotMissing, SourceMissing, SourceUnavailable, TargetRefused, NoSpace,
+        StorageBusy (somebody writes to the live data), InvalidOptions, EngineUnsupported, Stopped.
+        """
+
+    def was_exchanged_since(self, ref: SnapshotRef) -> bool | None:
+        """Whether the live data was exchanged for another since that snapshot; None = this storage cannot tell."""

@@ -26,14 +26,16 @@ from ..events import Control, FreeRun
 from ..ids import SnapshotName
 from ..media.base import TestReport
 from .area import DEFAULT_FOLDER, SnapshotArea, read_manifest, require_unread, write_manifest
-from .base import Capability, Replicated, SnapshotEngine, SnapshotRef, SnapshotRoot
+from .base import Capability, Replicated, Reverted, RevertPlan, SnapshotEngine, SnapshotRef, SnapshotRoot
 from .btrfs_ioctl import is_subvolume_root
 from .btrfs_progs import BtrfsProgs
 from .btrfs_replica import Reception, is_received_from, look_at, require_received, sync_directory
+from .btrfs_revert import Exchange
 from .btrfs_stream import send_and_receive
 from .btrfs_volume import Volume
 from .content import checked_content, is_inside, refuse_missing
 from .probe import Probe, run_steps
+from .reverting import look_in_place, make_missing, require_nobody_writes, require_parents, revert_in_place
 
 _FREE_RUN: Final = FreeRun()
 _MANIFEST: Final = ".json"
@@ -80,7 +82,14 @@ class BtrfsEngine:
         "what changed. Needs btrfs-progs, and root for the comparison."
     )
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        {Capability.INSTANT, Capability.ATOMIC, Capability.DIFF, Capability.REPLICATE}
+        {
+            Capability.INSTANT,
+            Capability.ATOMIC,
+            Capability.DIFF,
+            Capability.READ_ONLY,
+            Capability.REPLICATE,
+            Capability.REVERT,
+        }
     )
 
     def __init__(self, options: BtrfsOptions, install: str, clock: Clock | None = None) -> None:
@@ -89,6 +98,7 @@ class BtrfsEngine:
         self._clock = clock or SystemClock()
         self._progs = BtrfsProgs(options.timeout_seconds, self._clock)
         self._reception = Reception(self.area, self._remove)
+        self._exchange = Exchange(self.volume, self.area.path, self._progs)
 
     def validate_content(self, content: Sequence[str]) -> None:
         paths = checked_content(content)
@@ -98,6 +108,7 @@ class BtrfsEngine:
     def create(self, name: SnapshotName, content: Sequence[str], control: Control) -> SnapshotRef:
         paths = checked_content(content)
         directory = self.area.directory(name)
+        self._exchange.settle()
         volume, relative = self._fit(paths)
         self._prepare_area(volume, control)
         self._sweep()
@@ -125,6 +136,8 @@ class BtrfsEngine:
 
     @contextlib.contextmanager
     def open(self, ref: SnapshotRef) -> Iterator[tuple[SnapshotRoot, ...]]:
+        self.area.owned(ref.name)
+        self._exchange.settle()
         if self._reception.is_open(ref.name):
             raise SnapshotMissing(f"Snapshot “{ref.name}” has not arrived in “{self.area.path}” yet.")
         with self.area.held(ref.name) as directory:
@@ -138,13 +151,55 @@ class BtrfsEngine:
             yield roots
 
     def exists(self, ref: SnapshotRef) -> bool:
+        self.area.owned(ref.name)
+        self._exchange.settle()
         return self._has(ref.name)
 
     def list(self) -> Sequence[SnapshotRef]:
+        self._exchange.settle()
         return [self._read_ref(name) for name in self.area.names() if self._has(name)]
 
     def delete(self, ref: SnapshotRef) -> None:
+        self.area.owned(ref.name)
+        self._exchange.settle()
         self._remove(ref.name)
+
+    def plan_revert(self, ref: SnapshotRef, control: Control, *, seconds: float) -> RevertPlan:
+        """See :class:`~jobs.engine.snapshots.base.Reverter`."""
+        why_not = self._why_not_exchanged(ref)
+        with self.open(ref) as roots:
+            plan = look_in_place(roots, control, self._clock, seconds=seconds, keep=self._left_alone())
+        if not why_not:
+            return replace(plan, is_exchanged=True)
+        return replace(plan, warnings=(f"Files are reverted one by one: {why_not}.", *plan.warnings))
+
+    def revert(self, ref: SnapshotRef, control: Control) -> Reverted:
+        """See :class:`~jobs.engine.snapshots.base.Reverter`. Exchanged whole where that is safe, else file by file."""
+        why_not = self._why_not_exchanged(ref)
+        with self.open(ref) as roots:
+            if not why_not:
+                warnings = self._exchange.run(self.area.directory(ref.name), control)
+                return Reverted(is_exchanged=True, warnings=tuple(warnings))
+            make_missing(ref.content)
+            self._fit(ref.content)
+            return revert_in_place(roots, control, keep=self._left_alone())
+
+    def was_exchanged_since(self, ref: SnapshotRef) -> bool | None:
+        parent = look_at(self.area.directory(ref.name)).parent
+        return parent != Volume.look(self.volume).info.identity if parent is not None else None
+
+    def _why_not_exchanged(self, ref: SnapshotRef) -> str:
+        """Raises what keeps it from being reverted at all."""
+        self.area.owned(ref.name)
+        self._exchange.settle()
+        require_parents(ref.content)
+        volume, relative = self._fit([path for path in ref.content if os.path.lexists(path)])
+        require_nobody_writes(ref.content)
+        return self._exchange.why_not(volume, relative, self.area.directory(ref.name))
+
+    def _left_alone(self) -> frozenset[tuple[int, int]]:
+        status = os.stat(self.area.path)
+        return frozenset({(status.st_dev, status.st_ino)})
 
     def replicate(
         self, ref: SnapshotRef, source: SnapshotEngine, base: SnapshotRef | None, control: Control

@@ -48,6 +48,10 @@ class BtrfsProgs:
         """A read-only snapshot of ``volume`` at ``path``, which must not exist."""
         self._run(["subvolume", "snapshot", "-r", "--", volume, path], control)
 
+    def writable_snapshot(self, snapshot: str, path: str, control: Control) -> None:
+        """The same that can be written to, of a snapshot or a subvolume."""
+        self._run(["subvolume", "snapshot", "--", snapshot, path], control)
+
     def delete(self, path: str, control: Control) -> None:
         """An ordinary user has to make a read-only snapshot of his writable first; root need not."""
         try:

@@ -21,12 +21,13 @@ from ..events import Control, FreeRun
 from ..ids import SnapshotName
 from ..media.base import TestReport
 from .area import SnapshotArea
-from .base import Capability, Replicated, SnapshotEngine, SnapshotRef, SnapshotRoot
+from .base import Capability, Replicated, Reverted, RevertPlan, SnapshotEngine, SnapshotRef, SnapshotRoot
 from .content import checked_content, refuse_missing, require_directory
 from .copy_report import CopyReport
 from .file_copy import SourceReadError, supports_clone
 from .origins import Origins
 from .probe import Probe, run_steps
+from .reverting import look_in_place, make_missing, require_nobody_writes, require_parents, revert_in_place
 from .storage_errors import area_error, source_error
 from .tree_copy import TreeCopier
 from .tree_remove import remove_tree
@@ -44,7 +45,7 @@ class CopyingEngine(ABC):
     name: ClassVar[str]
     label: ClassVar[str]
     summary: ClassVar[str]
-    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.REPLICATE})
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.REPLICATE, Capability.REVERT})
 
     cross_file_systems = False
     copied_warning = ""
@@ -143,6 +144,36 @@ class CopyingEngine(ABC):
 
     def delete(self, ref: SnapshotRef) -> None:
         self.area.remove(ref.name)
+
+    def plan_revert(self, ref: SnapshotRef, control: Control, *, seconds: float) -> RevertPlan:
+        """See :class:`~jobs.engine.snapshots.base.Reverter`."""
+        self._require_revertible(ref)
+        with self.open(ref) as roots:
+            return look_in_place(
+                roots,
+                control,
+                self._clock,
+                seconds=seconds,
+                keep=self.left_out(),
+                cross_file_systems=self.cross_file_systems,
+            )
+
+    def revert(self, ref: SnapshotRef, control: Control) -> Reverted:
+        """See :class:`~jobs.engine.snapshots.base.Reverter`. Every file takes the place of the live one when whole."""
+        self._require_revertible(ref)
+        with self.open(ref) as roots:
+            make_missing(ref.content)
+            self.require_fit(ref.content)
+            return revert_in_place(roots, control, keep=self.left_out(), cross_file_systems=self.cross_file_systems)
+
+    def was_exchanged_since(self, ref: SnapshotRef) -> bool | None:
+        """A copy does not know what it was made from any more."""
+        return None
+
+    def _require_revertible(self, ref: SnapshotRef) -> None:
+        require_parents(ref.content)
+        self.require_fit([path for path in ref.content if os.path.lexists(path)])
+        require_nobody_writes(ref.content)
 
     def test(self) -> TestReport:
         """The probe's file lies in the area, so that nothing is written where users' files are."""

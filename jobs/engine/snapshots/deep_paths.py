@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Final
 
 DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -30,3 +31,15 @@ def _split(path: bytes) -> tuple[bytes, bytes]:
         return path, b""
     place = path.rindex(b"/", 0, _PIECE)
     return path[:place], path[place + 1 :]
+
+
+def open_below(root: int, parts: Sequence[bytes]) -> int:
+    """A descriptor of the directory ``parts`` below an open one, name by name: no link leads out. Raises OSError."""
+    directory = os.dup(root)
+    for part in parts:
+        try:
+            deeper = os.open(part, DIRECTORY, dir_fd=directory)
+        finally:
+            os.close(directory)
+        directory = deeper
+    return directory

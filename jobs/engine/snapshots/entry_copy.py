@@ -128,7 +128,7 @@ class EntryCopier:
             return None
 
     def _copy_special(self, name: str, status: os.stat_result, place: Place) -> Row | None:
-        link = _read_link(name, place.source_fd) if stat.S_ISLNK(status.st_mode) else ""
+        link = read_link(name, place.source_fd) if stat.S_ISLNK(status.st_mode) else ""
         attributes = read_attributes(f"/proc/self/fd/{place.source_fd}/{name}")
         with self._lock:
             key = (status.st_dev, status.st_ino)
@@ -184,7 +184,7 @@ class _FirstLink:
         self.left = left
 
 
-def _read_link(name: str, directory: int) -> str:
+def read_link(name: str, directory: int) -> str:
     try:
         return os.readlink(name, dir_fd=directory)
     except OSError as error:

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
 from collections.abc import Callable
+from typing import Final, Protocol
 
 Attributes = list[tuple[str, bytes]]
+
+_NOT_OURS: Final = ("security.", "system.nfs")
+"""Attributes that belong to the system: never taken away from what exists."""
+
+
+class Metadata(Protocol):
+    """What is set: an ``os.stat_result``, or the same from elsewhere."""
+
+    @property
+    def st_mode(self) -> int: ...
+    @property
+    def st_uid(self) -> int: ...
+    @property
+    def st_gid(self) -> int: ...
+    @property
+    def st_atime_ns(self) -> int: ...
+    @property
+    def st_mtime_ns(self) -> int: ...
 
 
 def read_attributes(source: int | str) -> Attributes:
@@ -33,7 +53,7 @@ class MetadataWriter:
         self._warn = warn
         self._is_root = os.geteuid() == 0
 
-    def apply(self, target: int | str, status: os.stat_result, attributes: Attributes) -> int:
+    def apply(self, target: int | str, status: Metadata, attributes: Attributes) -> int:
         """Make ``target`` (a descriptor, or a path that is not followed) like ``status``; the target's inode.
 
         The order matters: giving a file away clears set-id bits and capabilities; an ACL rewrites the group bits.
@@ -50,7 +70,15 @@ class MetadataWriter:
         os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=follow)
         return now.st_ino
 
-    def _give(self, target: int | str, status: os.stat_result, follow: bool) -> None:
+    def drop_others(self, target: int | str, attributes: Attributes) -> None:
+        """Take away the extended attributes that are not among these, such as an inherited ACL, as far as it goes."""
+        wanted = {name for name, _value in attributes}
+        for name, _value in read_attributes(target):
+            if name not in wanted and not name.startswith(_NOT_OURS):
+                with contextlib.suppress(OSError):
+                    os.removexattr(target, name, follow_symlinks=isinstance(target, int))
+
+    def _give(self, target: int | str, status: Metadata, follow: bool) -> None:
         """Owners an ordinary user cannot give are kept in the table of origins."""
         try:
             os.chown(target, status.st_uid, status.st_gid, follow_symlinks=follow)

@@ -15,6 +15,7 @@ from ..errors import (
     SourceMissing,
     SourceUnavailable,
     StorageBusy,
+    TargetRefused,
 )
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -51,6 +52,18 @@ def source_error(error: OSError, path: str) -> EngineError:
     if error.errno in _REFUSED:
         return SourceUnavailable(
             sentence, hint="Run the access node as root, or give its account the right to read there."
+        )
+    return SourceUnavailable(sentence)
+
+
+def live_error(error: OSError, path: str) -> EngineError:
+    """An error that keeps live data from being written to, not only one file of it."""
+    sentence = f"The node cannot write to “{path}”: {reason(error)}."
+    if error.errno in _FULL:
+        return NoSpace(sentence)
+    if error.errno in _REFUSED:
+        return TargetRefused(
+            sentence, hint="Run the access node as root, and see that the file system is not mounted read-only."
         )
     return SourceUnavailable(sentence)
 
