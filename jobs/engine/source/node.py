@@ -15,6 +15,7 @@ import grp
 import os
 import pwd
 import stat
+from functools import lru_cache
 from typing import Final
 
 from ..repository.gojson import go_mode, go_time, json_body, json_body_of_bytes
@@ -47,18 +48,27 @@ def _mode_text(mode: int) -> str:
     return text
 
 
+@lru_cache(maxsize=_OWNERS_CACHED)
+def owner_names(uid: int, gid: int) -> tuple[str, str]:
+    """The names of a user and a group on this machine; empty where there is none."""
+    try:
+        user = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        user = ""
+    try:
+        group = grp.getgrgid(gid).gr_name
+    except KeyError:
+        group = ""
+    return user, group
+
+
 def _owner_text(uid: int, gid: int) -> str:
     if len(_owners) > _OWNERS_CACHED:
         _owners.clear()
     text = f'"uid":{uid},"gid":{gid}'
-    try:
-        text += f',"user":"{json_body_of_bytes(os.fsencode(pwd.getpwuid(uid).pw_name))}"'
-    except KeyError:
-        pass
-    try:
-        text += f',"group":"{json_body_of_bytes(os.fsencode(grp.getgrgid(gid).gr_name))}"'
-    except KeyError:
-        pass
+    for word, name in zip(("user", "group"), owner_names(uid, gid), strict=True):
+        if name:
+            text += f',"{word}":"{json_body_of_bytes(os.fsencode(name))}"'
     _owners[uid, gid] = text
     return text
 
