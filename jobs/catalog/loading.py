@@ -23,6 +23,8 @@ _STEP: Final = 5_000
 _MANY: Final = 100_000
 """From this many new rows on, the planner's statistics are renewed at once."""
 _Owner = tuple[int, int, str, str]
+Given = dict[str, Any]
+"""Parameters of :mod:`jobs.catalog.statements`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +57,7 @@ def load(
         for statement in sql.STAGE:
             cursor.execute(statement)
         told = _stage(cursor, changes, on_step)
-        given = {"subclient": subclient_id, "at": at, "next": following}
+        given: Given = {"subclient": subclient_id, "at": at, "next": following}
         _resolve(cursor, given)
         _find_affected(cursor, given, is_whole=is_whole)
         _total(cursor, given)
@@ -77,12 +79,12 @@ def forget_moment(subclient_id: int, at: datetime, *, following: datetime | None
 
     ``following`` is the moment of the catalogued snapshot after it, None = it was the newest.
     """
-    given = {"subclient": subclient_id, "at": at, "next": following}
+    given: Given = {"subclient": subclient_id, "at": at, "next": following}
     with transaction.atomic(), connection.cursor() as cursor:
         _lock(cursor, subclient_id)
         if following is None:
             cursor.execute(sql.FORGET_NEWEST, given)
-            gone = cursor.rowcount
+            gone: int = cursor.rowcount
         else:
             cursor.execute(sql.FORGET, given)
             gone = cursor.rowcount
@@ -98,14 +100,14 @@ def forget_subclient(subclient_id: int) -> None:
     """Empty the catalog of a subclient."""
     with transaction.atomic(), connection.cursor() as cursor:
         _lock(cursor, subclient_id)
-        given = {"subclient": subclient_id}
+        given: Given = {"subclient": subclient_id}
         cursor.execute(sql.EMPTY_VERSIONS, given)
         cursor.execute(sql.EMPTY_FOLDERS, given)
 
 
 def _lock(cursor: CursorWrapper, subclient_id: int) -> None:
     """The root folder's row is the lock; it is made here."""
-    given = {"subclient": subclient_id}
+    given: Given = {"subclient": subclient_id}
     cursor.execute(sql.MAKE_ROOT, given)
     cursor.execute(sql.LOCK_ROOT, given)
 
@@ -155,7 +157,7 @@ def _row(found: Found, owners: dict[_Owner, int]) -> tuple[object, ...]:
     )
 
 
-def _resolve(cursor: CursorWrapper, given: dict[str, Any]) -> None:
+def _resolve(cursor: CursorWrapper, given: Given) -> None:
     """Owners and folders get their rows, outermost first; then every path has its folder's number."""
     for statement in (*sql.OWNERS, sql.STAGED_FOLDERS):
         cursor.execute(statement)
@@ -172,14 +174,14 @@ def _resolve(cursor: CursorWrapper, given: dict[str, Any]) -> None:
         raise ValueError(f"{staged - fresh} paths were told without their folder, or twice")
 
 
-def _find_affected(cursor: CursorWrapper, given: dict[str, Any], *, is_whole: bool) -> None:
+def _find_affected(cursor: CursorWrapper, given: Given, *, is_whole: bool) -> None:
     cursor.execute(sql.AFFECTED)
     for statement in (sql.ALL_AFFECTED,) if is_whole else (sql.FOUND_AFFECTED, sql.GONE_AFFECTED):
         cursor.execute(statement, given)
     cursor.execute("ANALYZE affected")
 
 
-def _total(cursor: CursorWrapper, given: dict[str, Any]) -> None:
+def _total(cursor: CursorWrapper, given: Given) -> None:
     """What each folder holds now: what it held, and the differences below it, summed from the innermost outwards."""
     cursor.execute(sql.DELTAS)
     cursor.execute("SELECT coalesce(max(depth), 0) FROM delta")
@@ -191,7 +193,7 @@ def _total(cursor: CursorWrapper, given: dict[str, Any]) -> None:
     cursor.execute(sql.TOTALS)
 
 
-def _write(cursor: CursorWrapper, given: dict[str, Any]) -> tuple[int, int]:
+def _write(cursor: CursorWrapper, given: Given) -> tuple[int, int]:
     if given["next"] is not None:
         cursor.execute(sql.CUT, given)
     cursor.execute(sql.END, given)
@@ -203,7 +205,7 @@ def _write(cursor: CursorWrapper, given: dict[str, Any]) -> tuple[int, int]:
     return cursor.rowcount, ended
 
 
-def _drop_empty_folders(cursor: CursorWrapper, given: dict[str, Any]) -> None:
+def _drop_empty_folders(cursor: CursorWrapper, given: Given) -> None:
     """Innermost first: a folder that no version of its name refers to, and that holds nothing."""
     while True:
         cursor.execute(sql.DROP_FOLDERS, given)

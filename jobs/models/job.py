@@ -145,6 +145,11 @@ class Job(CounterColumns):
                 name="job_one_active_upkeep_per_medium",
             ),
             models.UniqueConstraint(
+                fields=["subclient"],
+                condition=Q(operation="catalog", state__in=_ACTIVE),
+                name="job_one_active_catalog",
+            ),
+            models.UniqueConstraint(
                 fields=["operation"],
                 condition=Q(operation="aging", state__in=_ACTIVE),
                 name="job_one_active_aging",

@@ -14,6 +14,7 @@ class Snapshot(models.Model):
     ``taken_at`` is the storage's moment. ``exclusive_bytes`` None = the engine cannot tell. ``initiator`` is its job's
     (RULES P), ``level_number`` counts as in L1. ``aged_at``: retention is over and it will be deleted; ``aged_reason``
     says by which rule (R4). ``retain_until`` and ``retain_reason`` are what the last aging said (R7).
+    ``catalog_reason``: how it was catalogued, or why it could not be (S4).
     """
 
     State = SnapshotState
@@ -32,6 +33,7 @@ class Snapshot(models.Model):
     initiator = models.CharField(max_length=10, choices=Initiator, default=Initiator.PERSON)
     level_number = models.PositiveSmallIntegerField(null=True, blank=True)
     catalog_state = models.CharField(max_length=8, choices=CatalogState, default=CatalogState.SKIPPED)
+    catalog_reason = models.TextField(blank=True)
     retain_until = models.DateTimeField(null=True, blank=True)
     retain_reason = models.TextField(blank=True)
     aged_at = models.DateTimeField(null=True, blank=True)

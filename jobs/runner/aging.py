@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from jobs.engine.events import Counters, Level, PhaseName, Progress
 from jobs.runner.task import Task
+from jobs.services import forget_lost
 from jobs.services.aging import Aged, age_everything
 from jobs.services.outcomes import Done, Outcome
 
@@ -27,5 +28,7 @@ def run(task: Task) -> Outcome:
         task.tell("aging-frozen", frozen, level=Level.WARNING)
     for copy in aged.not_aging:
         task.tell("aging-off", f"{copy} keeps everything: its aging is switched off.")
+    if forgotten := forget_lost():
+        task.tell("catalog-forgotten", f"{forgotten:,} snapshots that are nowhere any more left the catalog.")
     task.tell("aged", f"{aged.aged:,} of {aged.looked_at:,} are over their retention.")
     return Done(result=aged.as_result(), exceptions=len(aged.refused))

@@ -20,6 +20,7 @@ from jobs.progress import Recorder
 from jobs.runner import (
     aging,
     backup_copy,
+    catalog,
     demo,
     probe,
     prune,
@@ -46,6 +47,7 @@ _RUNNERS: Final[Mapping[str, Callable[[Task], Outcome]]] = {
     Operation.AGING: aging.run,
     Operation.PRUNE: prune.run,
     Operation.VERIFY: verify.run,
+    Operation.CATALOG: catalog.run,
     Operation.TEST: probe.run,
     Operation.DEMO: demo.run,
 }

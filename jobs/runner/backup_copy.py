@@ -13,9 +13,10 @@ from jobs.engine.operations import backup_copy
 from jobs.engine.plan import CopyPlan, CopyResult, CopySettings, SourceRoot, StoredPath
 from jobs.engine.repository.layout import FileKind, file_name
 from jobs.engine.snapshots.base import Capability, SnapshotRef
-from jobs.models import BackupCopy, Job, Snapshot
+from jobs.models import BackupCopy, CopyState, Job, Snapshot
 from jobs.rules import levels
 from jobs.runner import repository_copy
+from jobs.runner.cataloguing import catalog_phase
 from jobs.runner.copy_record import record_copy, usage_of
 from jobs.runner.references import ref_from_row
 from jobs.runner.snapshot_sources import ReplicaMissing, SnapshotSource, choose_source, replica_losses
@@ -26,7 +27,7 @@ from jobs.services.failures import ConfigurationDeleted
 from jobs.services.feeding import is_fed_from_media
 from jobs.services.outcomes import Done, Failed, Outcome
 from jobs.services.source_guard import guard_source
-from policies.models import Copy, Media, Subclient
+from policies.models import CatalogMode, Copy, Media, Subclient
 from policies.resolve import incremental_limit, media_password, resolve_media
 from policies.services.media import ensure_repository
 from snapcopy_site.lib.home import Home
@@ -71,11 +72,25 @@ def _copy(task: Task, row: BackupCopy, subclient: Subclient, copy: Copy, media: 
         driver.close()
     exceptions = max(result.counters.exceptions, task.recorder.exceptions)
     guarded = _guard(task, row, subclient, result)
+    uncatalogued = _catalog(task, row, subclient, result, is_partial=exceptions > 0)
     return Done(
-        exceptions=exceptions + guarded,
+        exceptions=exceptions + guarded + uncatalogued,
         result={"snapshot_file_id": result.snapshot_file_id, "tree_id": result.tree_id, "source": result.source_note},
         record=lambda: record_copy(row, media, base, decision, result, exceptions=exceptions, usage=usage),
     )
+
+
+def _catalog(task: Task, row: BackupCopy, subclient: Subclient, result: CopyResult, *, is_partial: bool) -> int:
+    """RULES S4: an inline catalog is made of the trees that were just written: nothing of the source is read again.
+
+    What is committed stays copied, whatever becomes of the catalog; returns how many snapshots it failed for.
+    """
+    if subclient.policy.catalog != CatalogMode.INLINE:
+        return 0
+    committed = BackupCopy.objects.select_related("media").get(pk=row.pk)
+    committed.state = CopyState.PARTIAL if is_partial else CopyState.COPIED
+    committed.snapshot_file_id = result.snapshot_file_id
+    return catalog_phase(task, row.snapshot, committed=committed)
 
 
 def _guard(task: Task, row: BackupCopy, subclient: Subclient, result: CopyResult) -> int:

@@ -14,6 +14,7 @@ from jobs.engine.snapshots.base import SnapshotEngine, SnapshotRef
 from jobs.models import CatalogState, Initiator, Job, Snapshot
 from jobs.models import Level as RanLevel
 from jobs.rules import levels
+from jobs.runner.cataloguing import catalog_phase
 from jobs.runner.quiesce import quiesced
 from jobs.runner.references import ref_to_json
 from jobs.runner.task import Task
@@ -36,12 +37,21 @@ def run(task: Task) -> Outcome:
         raise ConfigurationDeleted("The subclient of this job was deleted.")
     snapshot = Snapshot.objects.filter(job=task.job).first() or _take(task, subclient)
     result: dict[str, object] = {"snapshot": snapshot.name}
+    failures = _catalog(task, snapshot, subclient)
     children = _launch_inline(task, subclient)
     if children:
         waits = f"for its backup copy: job {', '.join(str(child.pk) for child in children)}"
-        return AwaitsChildren(result=result, reason=waits, exceptions=task.recorder.exceptions)
+        return AwaitsChildren(result=result, reason=waits, exceptions=task.recorder.exceptions + failures)
     task.phase(PhaseName.FINISH)
-    return Done(result=result, exceptions=task.recorder.exceptions)
+    return Done(result=result, exceptions=task.recorder.exceptions + failures)
+
+
+def _catalog(task: Task, snapshot: Snapshot, subclient: Subclient) -> int:
+    """RULES S4: inline is a phase of this job, unless an inline copy follows: that knows all of it without a look."""
+    policy = subclient.policy
+    if policy.catalog != CatalogMode.INLINE or (policy.is_inline and backup_copies_of_policy(subclient)):
+        return 0
+    return catalog_phase(task, snapshot)
 
 
 def _take(task: Task, subclient: Subclient) -> Snapshot:
@@ -109,7 +119,7 @@ def _decide(job: Job, subclient: Subclient) -> levels.Decision:
 
 def _record(job: Job, subclient: Subclient, ref: SnapshotRef, decision: levels.Decision) -> Snapshot:
     """The row at once, so that a death right after never loses the snapshot; selected for copying with it."""
-    is_deferred = subclient.policy.catalog == CatalogMode.DEFERRED
+    is_skipped = subclient.policy.catalog == CatalogMode.SKIP
     with transaction.atomic():
         snapshot = Snapshot.objects.create(
             subclient=subclient,
@@ -122,7 +132,7 @@ def _record(job: Job, subclient: Subclient, ref: SnapshotRef, decision: levels.D
             asked_level=job.asked_level,
             ran_level=decision.level.value,
             level_number=decision.number,
-            catalog_state=CatalogState.PENDING if is_deferred else CatalogState.SKIPPED,
+            catalog_state=CatalogState.SKIPPED if is_skipped else CatalogState.PENDING,
             exclusive_bytes=ref.exclusive_bytes,
             taken_at=datetime.fromtimestamp(ref.taken_at_ns / 1e9, tz=UTC),
         )

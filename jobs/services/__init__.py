@@ -1,6 +1,7 @@
 """Every write of the work that somebody may ask for. Callers import from here."""
 
 from .bulk import Answer, Order, order_jobs
+from .catalog import forget_lost, launch_catalog, launch_catalogs
 from .control import acknowledge_job, kill_job, resume_job, suspend_job
 from .errors import CannotControl, CannotLaunch, JobRefusal, NothingNew
 from .launch import (
@@ -37,12 +38,15 @@ __all__ = [
     "acknowledge_source",
     "apply_spool",
     "delete_replica",
+    "forget_lost",
     "freeze_aging",
     "guard_source",
     "kill_job",
     "launch_aging",
     "launch_backup_copies",
     "launch_backup_copy",
+    "launch_catalog",
+    "launch_catalogs",
     "launch_demo",
     "launch_prune",
     "launch_restore",

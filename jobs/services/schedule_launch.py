@@ -8,6 +8,7 @@ from typing import Any
 
 from jobs.models import Job, Operation, ScheduleRun
 from jobs.selectors import active_jobs
+from jobs.services.catalog import launch_catalogs
 from jobs.services.errors import CannotLaunch
 from jobs.services.launch_many import Launched, Scope, launch_backup_copies, launch_snapshots
 from jobs.services.secondary import launch_secondary_copies
@@ -30,6 +31,8 @@ def launch_scheduled(schedule: Schedule, *, run: ScheduleRun, **who: Any) -> Lau
                 return _per_medium(schedule, partial(launch_prune, **given))
             case ScheduledOperation.VERIFY:
                 return _per_medium(schedule, partial(launch_verify, percent=schedule.verify_percent, **given))
+            case ScheduledOperation.CATALOG:
+                return launch_catalogs(scope=_sources(schedule), **given)
             case ScheduledOperation.SECONDARY_COPY:
                 return launch_secondary_copies(scope=_sources(schedule), copy=schedule.copy, **given)
             case _:

@@ -14,6 +14,20 @@ from .btrfs_world import btrfs, clone_range, punch_hole, write
 MEBIBYTE = 2**20
 
 
+def furnish(content: Path) -> None:
+    """What the changes below expect to find."""
+    for name in ("a", "b/c", "b/d", "e"):
+        (content / name).mkdir(parents=True)
+        for number in range(4):
+            (content / name / f"file {number}").write_bytes(f"{name} {number}".encode() * 1000)
+    (content / "large").write_bytes(os.urandom(12 * MEBIBYTE))
+    (content / "medium").write_bytes(os.urandom(MEBIBYTE))
+    (content / "inline").write_bytes(b"few bytes")
+    os.link(content / "a" / "file 0", content / "e" / "linked")
+    os.symlink("target", content / "symlink")
+    os.mkfifo(content / "fifo")
+
+
 def nothing(_content: Path) -> None:
     return
 

@@ -28,6 +28,7 @@ from .btrfs_changes import (
     change_attributes,
     change_metadata_only,
     create,
+    furnish,
     nest_subvolumes,
     rename_a_directory,
     rename_files,
@@ -42,16 +43,7 @@ CHECKOUT = Path(__file__).parents[2]
 @pytest.fixture
 def world(btrfs_mount: Path, tmp_path: Path) -> World:
     made = World(btrfs_mount, tmp_path)
-    for name in ("a", "b/c", "b/d", "e"):
-        (made.content / name).mkdir(parents=True)
-        for number in range(4):
-            (made.content / name / f"file {number}").write_bytes(f"{name} {number}".encode() * 1000)
-    (made.content / "large").write_bytes(os.urandom(12 * MEBIBYTE))
-    (made.content / "medium").write_bytes(os.urandom(MEBIBYTE))
-    (made.content / "inline").write_bytes(b"few bytes")
-    os.link(made.content / "a" / "file 0", made.content / "e" / "linked")
-    os.symlink("target", made.content / "symlink")
-    os.mkfifo(made.content / "fifo")
+    furnish(made.content)
     return made
 
 

@@ -5,11 +5,12 @@ is written to is the caller's; nothing here knows a database.
 """
 
 from .entries import Change, Found, Gone, chain_of
-from .snapshot_changes import list_snapshot, snapshot_changes
+from .snapshot_changes import Eyes, list_snapshot, snapshot_changes
 from .tree_changes import list_trees, tree_changes
 
 __all__ = [
     "Change",
+    "Eyes",
     "Found",
     "Gone",
     "chain_of",
