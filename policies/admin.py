@@ -32,6 +32,7 @@ from policies.models import (
     Secret,
     StoragePolicy,
     Subclient,
+    UserScope,
 )
 from policies.services import plan_next
 
@@ -238,6 +239,16 @@ class BlackoutWindowAdmin(AuditedAdmin):
 @admin.register(RestartPolicy)
 class RestartPolicyAdmin(AuditedAdmin):
     list_display = ("operation", "times", "first_seconds", "most_seconds", "total_hours")
+    readonly_fields = TIMES
+
+
+@admin.register(UserScope)
+class UserScopeAdmin(AuditedAdmin):
+    list_display = ("user", "updated_at")
+    list_select_related = ("user",)
+    search_fields = ("user__username",)
+    autocomplete_fields = ("user",)
+    filter_horizontal = ("file_servers", "subclients")
     readonly_fields = TIMES
 
 

@@ -45,7 +45,7 @@ def sign_in_by_link(request: HttpRequest, token: str) -> HttpResponse:
     if request.method == "POST":
         user = sign_in.use_link(token)
         if user is not None:
-            login(request, user, backend="django.contrib.auth.backends.ModelBackend")
+            login(request, user)
             if not user.has_usable_password():
                 messages.info(
                     request, "You are signed in without a password. Set one in your account to sign in without a link."

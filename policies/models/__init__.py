@@ -20,6 +20,7 @@ from .schedule import BlackoutWindow, MissedRun, RestartPolicy, Schedule, Schedu
 from .secret import Secret
 from .storage_policy import StoragePolicy
 from .subclient import Subclient
+from .user_scope import UserScope
 
 __all__ = [
     "AccessNode",
@@ -45,5 +46,6 @@ __all__ = [
     "Selection",
     "StoragePolicy",
     "Subclient",
+    "UserScope",
     "Weekday",
 ]
