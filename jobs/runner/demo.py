@@ -168,7 +168,8 @@ def _restore(task: Task, snapshot: Snapshot, source: Path, target: Path, expecte
     job = _wait(
         task,
         launch_restore(
-            row,
+            snapshot,
+            row.copy,
             paths=[documents],
             target=str(target),
             strip_prefix=str(source).encode(),

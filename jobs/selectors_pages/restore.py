@@ -1,29 +1,36 @@
-"""What can be restored: the backup copies of a subclient by time."""
+"""What can be restored: the points of a subclient, each a snapshot of which something is left to read."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 
-from django.db.models import QuerySet
+from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 
-from jobs.models import BackupCopy
+from jobs.models import BackupCopy, Snapshot, SnapshotReplica, SnapshotState
 from jobs.rules import states
 from policies.models import Subclient
 
 POINTS_SHOWN: Final = 200
 
 
-def restore_points(subclient: Subclient) -> QuerySet[BackupCopy]:
-    """Everything on media, newest snapshot first; of one snapshot the copy with the lowest precedence first (V1)."""
-    return (
-        BackupCopy.objects.filter(snapshot__subclient=subclient, state__in=states.ON_MEDIA)
-        .select_related("snapshot", "copy__policy", "media")
-        .order_by("-snapshot__taken_at", "-snapshot_id", "copy__precedence")
-    )
+def restore_points(subclient: Subclient) -> QuerySet[Snapshot]:
+    """Snapshots that are on their storage, on a secondary one or on media; newest first (RULES V1)."""
+    return _points().filter(subclient=subclient).order_by("-taken_at", "-pk")
 
 
-def restore_point(pk: int) -> BackupCopy:
-    """Raises BackupCopy.DoesNotExist, also when it is not on media."""
-    return BackupCopy.objects.select_related("snapshot__subclient__file_server", "copy__policy", "media").get(
-        pk=pk, state__in=states.ON_MEDIA
-    )
+def restore_point(pk: int) -> Snapshot:
+    """Raises Snapshot.DoesNotExist, also when nothing of it is left."""
+    return _points().select_related("subclient__file_server", "subclient__policy").get(pk=pk)
+
+
+def newest_points() -> dict[int, datetime]:
+    """The time of the newest point by subclient; one that has none is missing. One query."""
+    newest = _points().values_list("subclient").annotate(newest=Max("taken_at")).order_by()
+    return {subclient: taken_at for subclient, taken_at in newest if taken_at is not None}
+
+
+def _points() -> QuerySet[Snapshot]:
+    replicas = SnapshotReplica.objects.filter(snapshot=OuterRef("pk"), state__in=states.ON_MEDIA)
+    copies = BackupCopy.objects.filter(snapshot=OuterRef("pk"), state__in=states.ON_MEDIA)
+    return Snapshot.objects.filter(Q(state=SnapshotState.PRESENT) | Exists(replicas) | Exists(copies))

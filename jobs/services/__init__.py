@@ -7,7 +7,6 @@ from .errors import CannotControl, CannotLaunch, JobRefusal, NothingNew
 from .launch import (
     launch_backup_copy,
     launch_demo,
-    launch_restore,
     launch_snapshot,
     launch_snapshot_deletion,
     launch_test,
@@ -16,6 +15,7 @@ from .launch_many import Launched, launch_backup_copies, launch_snapshots
 from .marks import Marked, mark_copies, pin_snapshots, recopy, recopy_all, unpin_snapshots
 from .priority import set_priority
 from .removal import retire_snapshot
+from .restores import launch_restore
 from .resubmit import resubmit_job
 from .schedules import run_schedule_now, tick
 from .secondary import delete_replica, launch_secondary_copies, launch_secondary_copy

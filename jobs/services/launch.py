@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from jobs.engine.plan import Overwrite
 from jobs.models import (
     BackupCopy,
     CopyState,
@@ -117,51 +115,6 @@ def launch_backup_copy(
         if running is None:
             raise
         return ask_after(running, asked, parent=parent)
-    return dispatch(job.pk)
-
-
-def launch_restore(
-    backup_copy: BackupCopy,
-    *,
-    paths: Sequence[bytes] = (),
-    target: str,
-    node: AccessNode | None = None,
-    overwrite: Overwrite = Overwrite.IF_NEWER,
-    with_metadata: bool = True,
-    strip_prefix: bytes = b"",
-    dry_run: bool = False,
-    user: Actor = None,
-    initiator: str = Initiator.PERSON,
-    how: str = How.WEB,
-) -> Job:
-    """Restore ``paths`` (stored paths, raw bytes; empty = everything) below the directory ``target`` on a node.
-
-    ``node`` None = one that reaches the medium. Raises CannotLaunch.
-    """
-    if not backup_copy.is_on_media:
-        raise CannotLaunch("This snapshot has no backup copy on media yet.", hint="Copy it first.")
-    if not target.startswith("/"):
-        raise CannotLaunch("The target must be an absolute path on the access node, for example /restore/today.")
-    job = create_job(
-        operation=Operation.RESTORE,
-        subclient=backup_copy.snapshot.subclient,
-        user=user,
-        initiator=initiator,
-        how=how,
-        copy=backup_copy.copy,
-        media_label=backup_copy.media.name,
-        snapshot=backup_copy.snapshot,
-        backup_copy=backup_copy,
-        parameters={
-            "paths": [path.hex() for path in paths],
-            "target": target,
-            "overwrite": overwrite.value,
-            "with_metadata": with_metadata,
-            "strip_prefix": strip_prefix.hex(),
-            "dry_run": dry_run,
-            **({"node": node.name} if node else {}),
-        },
-    )
     return dispatch(job.pk)
 
 

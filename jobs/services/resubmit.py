@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jobs.engine.plan import Overwrite
-from jobs.models import BackupCopy, How, Initiator, Job, Level, Operation, SnapshotReplica
+from jobs.models import How, Initiator, Job, Level, Operation, Snapshot, SnapshotReplica
 from jobs.progress import note
 from jobs.rules import states
 from jobs.services.errors import CannotLaunch
@@ -13,14 +13,14 @@ from jobs.services.launch import (
     Actor,
     launch_backup_copy,
     launch_demo,
-    launch_restore,
     launch_snapshot,
     launch_snapshot_deletion,
     launch_test,
 )
+from jobs.services.restores import CHOSEN_COPY, launch_restore
 from jobs.services.secondary import delete_replica, launch_secondary_copy
 from jobs.services.upkeep import DEFAULT_PERCENT, launch_aging, launch_prune, launch_verify
-from policies.models import AccessNode, FileServer, Media
+from policies.models import AccessNode, Copy, FileServer, Media
 
 
 def resubmit_job(job: Job, *, user: Actor = None, initiator: str = Initiator.PERSON, how: str = How.WEB) -> Job:
@@ -33,8 +33,8 @@ def resubmit_job(job: Job, *, user: Actor = None, initiator: str = Initiator.PER
             again = launch_snapshot(job.subclient, level=job.asked_level or Level.INCREMENTAL, **who)
         case Operation.BACKUP_COPY if job.subclient and job.copy and job.snapshot:
             again = launch_backup_copy(job.subclient, job.copy, snapshot=job.snapshot, recopy=True, **who)
-        case Operation.RESTORE if job.backup_copy:
-            again = _restore_again(job, job.backup_copy, who)
+        case Operation.RESTORE if job.snapshot:
+            again = _restore_again(job, job.snapshot, who)
         case Operation.SECONDARY_COPY if job.subclient and job.copy:
             again = launch_secondary_copy(subclient=job.subclient, copy=job.copy, **who)
         case Operation.DELETE_SNAPSHOT if job.replica:
@@ -64,10 +64,11 @@ def _delete_again(replica: SnapshotReplica, job: Job) -> Job:
     return again
 
 
-def _restore_again(job: Job, backup_copy: BackupCopy, who: dict[str, Any]) -> Job:
+def _restore_again(job: Job, snapshot: Snapshot, who: dict[str, Any]) -> Job:
     given = job.parameters
     return launch_restore(
-        backup_copy,
+        snapshot,
+        Copy.objects.filter(pk=given.get(CHOSEN_COPY)).first(),
         paths=[bytes.fromhex(path) for path in given["paths"]],
         target=given["target"],
         node=AccessNode.objects.filter(name=given.get("node", "")).first(),

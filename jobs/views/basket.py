@@ -1,4 +1,4 @@
-"""What a person has put aside for a restore: paths per backup copy, kept in the session."""
+"""What a person has put aside for a restore: paths per point, kept in the session."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ MOST: Final = 1000
 _KEY: Final = "baskets"
 
 
-def contents(session: SessionBase, backup_copy_id: int) -> list[bytes]:
-    """The paths in the basket of one backup copy, in the order they came."""
-    return paths_of_form(session.get(_KEY, {}).get(str(backup_copy_id), []))
+def contents(session: SessionBase, snapshot_id: int) -> list[bytes]:
+    """The paths in the basket of one point, in the order they came."""
+    return paths_of_form(session.get(_KEY, {}).get(str(snapshot_id), []))
 
 
-def put(session: SessionBase, backup_copy_id: int, paths: Iterable[bytes]) -> None:
+def put(session: SessionBase, snapshot_id: int, paths: Iterable[bytes]) -> None:
     """Replace the basket; what lies below a chosen folder is dropped, for the folder brings it."""
     chosen = _without_covered(list(dict.fromkeys(paths)))[:MOST]
     baskets = dict(session.get(_KEY, {}))
     if chosen:
-        baskets[str(backup_copy_id)] = [path.hex() for path in chosen]
+        baskets[str(snapshot_id)] = [path.hex() for path in chosen]
     else:
-        baskets.pop(str(backup_copy_id), None)
+        baskets.pop(str(snapshot_id), None)
     session[_KEY] = baskets
 
 

@@ -17,13 +17,13 @@ from jobs.engine.operations.browse import Browser
 from jobs.engine.plan import StoredPath
 from jobs.engine.repository.layout import BlobKind
 from jobs.engine.repository.tree import NodeKind
-from jobs.models import BackupCopy
+from jobs.models import Snapshot
 from policies import audit
 from snapcopy_site.lib.roles import operator_required
 
 from . import basket
-from .opened import browser_of
-from .restore import point_or_404
+from .opened import browser_of, on_media
+from .restore import chosen_copy, point_or_404
 from .stored_paths import display, path_of_query, paths_of_form
 
 
@@ -52,16 +52,17 @@ def download(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 
 def _send(
-    request: HttpRequest, point: BackupCopy, answer: Callable[[Browser], StreamingHttpResponse], *, what: str
+    request: HttpRequest, point: Snapshot, answer: Callable[[Browser], StreamingHttpResponse], *, what: str
 ) -> HttpResponseBase:
     """The stream, with an entry in the audit trail; what goes wrong before its first byte is told on the page."""
     try:
-        response = answer(browser_of(point))
+        row = on_media(point, chosen_copy(request))
+        response = answer(browser_of(row))
     except EngineError as error:
         messages.error(request, f"{error.sentence} {error.hint}".strip())
         return redirect("browse", point.pk)
-    sentence = f"Downloaded {what} of {point}"
-    audit.record(action=audit.Action.OPERATED, instance=point, user=request.user, sentence=sentence)
+    sentence = f"Downloaded {what} of {row}"
+    audit.record(action=audit.Action.OPERATED, instance=row, user=request.user, sentence=sentence)
     return response
 
 
@@ -88,7 +89,7 @@ def _plain_file(browser: Browser, path: bytes) -> StreamingHttpResponse:
     return response
 
 
-def _stem(point: BackupCopy) -> str:
+def _stem(point: Snapshot) -> str:
     """The archive's name: what and of when; names of subclients hold no character that needs quoting."""
-    taken = timezone.localtime(point.snapshot.taken_at)
-    return f"{point.snapshot.subclient.path.replace('/', '-')}-{taken:%Y%m%d-%H%M%S}"
+    taken = timezone.localtime(point.taken_at)
+    return f"{point.subclient.path.replace('/', '-')}-{taken:%Y%m%d-%H%M%S}"

@@ -14,14 +14,17 @@ from typing import Final
 
 from django.utils import timezone
 
+from jobs.engine.errors import NotInCopy
 from jobs.engine.ids import FileId
 from jobs.engine.operations.browse import Browser
 from jobs.engine.repository.index_load import load_index
 from jobs.engine.repository.reader import BlobReader
 from jobs.engine.repository.repository import Repository
 from jobs.engine.repository.snapshot_file import SnapshotFile, read_snapshot_file
-from jobs.models import BackupCopy
-from policies.models import Media
+from jobs.models import BackupCopy, Snapshot
+from jobs.restore_sources import choose_source
+from jobs.rules.restore_source import NoSource, SourceKind
+from policies.models import Copy, Media
 from policies.resolve import media_password, resolve_media
 from snapcopy_site.lib.home import Home
 
@@ -44,6 +47,15 @@ class _Opened:
 _guard = threading.Lock()
 _opened: OrderedDict[int, _Opened] = OrderedDict()
 _one_at_a_time: dict[int, threading.Lock] = {}
+
+
+def on_media(point: Snapshot, chosen: Copy | None) -> BackupCopy:
+    """The backup copy that a point is browsed in: the chosen one, else by RULES V1. Raises NotInCopy."""
+    answer = choose_source(point, wanted=chosen, kinds=(SourceKind.MEDIA,))
+    row = None if isinstance(answer, NoSource) else answer.source.backup_copy
+    if row is None:
+        raise NotInCopy("No backup copy of this point is on media, so its files cannot be listed.")
+    return row
 
 
 def browser_of(backup_copy: BackupCopy) -> Browser:

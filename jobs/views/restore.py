@@ -16,16 +16,16 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from jobs import services
 from jobs.engine.errors import EngineError
 from jobs.forms import RestoreForm
-from jobs.models import BackupCopy
-from jobs.selectors_pages.protection import subclient_states
-from jobs.selectors_pages.restore import POINTS_SHOWN, restore_point, restore_points
-from policies.models import Subclient
+from jobs.models import Snapshot
+from jobs.restore_sources import sources_of
+from jobs.selectors_pages.restore import POINTS_SHOWN, newest_points, restore_point, restore_points
+from policies.models import Copy, Subclient
 from snapcopy_site.lib.roles import operator_required, viewer_required
 
 from . import basket
 from .answers import launch
 from .listing import listing
-from .opened import browser_of
+from .opened import browser_of, on_media
 from .stored_paths import common_folder, crumbs, display, parent, path_of_query, paths_of_form, query_of_path
 
 
@@ -33,7 +33,9 @@ from .stored_paths import common_folder, crumbs, display, parent, path_of_query,
 @require_safe
 def restore(request: HttpRequest) -> HttpResponse:
     """Which subclient."""
-    rows = [row for row in subclient_states() if row.copied_point]
+    newest = newest_points()
+    found = Subclient.objects.filter(pk__in=newest).select_related("file_server").order_by("file_server__name", "name")
+    rows = [{"subclient": subclient, "newest": newest[subclient.pk]} for subclient in found]
     return render(request, "jobs/restore.html", {"rows": rows})
 
 
@@ -51,8 +53,8 @@ def restore_subclient(request: HttpRequest, server: str, name: str) -> HttpRespo
 @operator_required
 @require_safe
 def browse(request: HttpRequest, pk: int) -> HttpResponse:
-    """One folder of one backup copy. File names are data, so it needs an operator."""
-    point = point_or_404(pk)
+    """One folder of one point, from ``copy`` if it is given. File names are data, so it needs an operator."""
+    point, chosen = point_or_404(pk), chosen_copy(request)
     path = path_of_query(request) if "path" in request.GET else _first_folder(point)
     text = request.GET.get("name", "").strip()
     context: dict[str, Any] = {
@@ -65,10 +67,16 @@ def browse(request: HttpRequest, pk: int) -> HttpResponse:
         "digits": path.hex(),
         "text": text,
         "basket": _basket_rows(request, pk),
+        "chosen": chosen,
+        "copy_query": query_of_copy(chosen),
+        "and_copy": query_of_copy(chosen).replace("?", "&"),
+        "sources": [source for source in sources_of(point) if not source.candidate.obstacle],
     }
     status = 200
     try:
-        entries = browser_of(point).entries(path)
+        row = on_media(point, chosen)
+        context |= {"row": row}
+        entries = browser_of(row).entries(path)
     except EngineError as error:
         context |= {"error": error}
         status = 404 if error.code == "not-in-copy" else 503
@@ -83,6 +91,7 @@ def browse(request: HttpRequest, pk: int) -> HttpResponse:
 def change_basket(request: HttpRequest, pk: int) -> HttpResponseRedirect:
     """``order``: add, remove, clear, or restore (add and go on to the form); ``paths``: what was chosen."""
     point_or_404(pk)
+    chosen_query = query_of_copy(chosen_copy(request))
     order = request.POST.get("order", "add")
     chosen, before = paths_of_form(request.POST.getlist("paths")), basket.contents(request.session, pk)
     match order:
@@ -96,16 +105,16 @@ def change_basket(request: HttpRequest, pk: int) -> HttpResponseRedirect:
         if not chosen and not before:
             messages.warning(request, "Choose files or folders first.")
         else:
-            return redirect("restore-start", pk)
+            return redirect(reverse("restore-start", args=(pk,)) + chosen_query)
     folder = next(iter(paths_of_form([request.POST.get("folder", "")])), b"/")
-    return redirect(f"{reverse('browse', args=(pk,))}{query_of_path(folder)}")
+    return redirect(f"{reverse('browse', args=(pk,))}{query_of_path(folder)}{chosen_query.replace('?', '&')}")
 
 
 @operator_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def start_restore(request: HttpRequest, pk: int) -> HttpResponse:
     """Where to, and how. What is restored: the basket, or the folder named by ``path``."""
-    point = point_or_404(pk)
+    point, chosen = point_or_404(pk), chosen_copy(request)
     if request.method == "POST":
         paths = paths_of_form(request.POST.getlist("paths"))
     elif "path" in request.GET:
@@ -123,6 +132,7 @@ def start_restore(request: HttpRequest, pk: int) -> HttpResponse:
             request,
             lambda: services.launch_restore(
                 point,
+                chosen,
                 paths=() if paths == [b"/"] else paths,
                 strip_prefix=folder if is_flat else b"",
                 user=request.user,
@@ -133,27 +143,39 @@ def start_restore(request: HttpRequest, pk: int) -> HttpResponse:
         basket.put(request.session, pk, ())
         return answer
     rows = [{"name": display(path), "digits": path.hex()} for path in paths]
-    return render(request, "jobs/restore_start.html", {"point": point, "form": form, "paths": rows})
+    context = {"point": point, "form": form, "paths": rows, "chosen": chosen, "copy_query": query_of_copy(chosen)}
+    return render(request, "jobs/restore_start.html", context)
 
 
-def point_or_404(pk: int) -> BackupCopy:
-    """A backup copy that is on media."""
+def point_or_404(pk: int) -> Snapshot:
+    """A snapshot of which something is left, on its storage, on another one or on media."""
     try:
         return restore_point(pk)
-    except BackupCopy.DoesNotExist:
-        raise Http404("There is no backup copy with this number on media.") from None
+    except Snapshot.DoesNotExist:
+        raise Http404("There is no point with this number, or nothing of it is left.") from None
 
 
-def _first_folder(point: BackupCopy) -> bytes:
+def chosen_copy(request: HttpRequest) -> Copy | None:
+    """The copy that ``copy`` of the form or address names; None = RULES V1 decides."""
+    text = request.POST.get("copy") or request.GET.get("copy") or ""
+    return Copy.objects.filter(pk=int(text)).first() if text.isascii() and text.isdigit() else None
+
+
+def query_of_copy(copy: Copy | None) -> str:
+    """``?copy=…`` for an address; empty where nobody chose one."""
+    return f"?copy={copy.pk}" if copy is not None else ""
+
+
+def _first_folder(point: Snapshot) -> bytes:
     """Where a person begins: the content path, or the folder all of them lie in."""
-    paths = [os.fsencode(path) for path in point.snapshot.content]
+    paths = [os.fsencode(path) for path in point.content]
     return (paths[0] if len(paths) == 1 else common_folder(paths)) if paths else b"/"
 
 
-def _points_by_day(point: BackupCopy) -> list[tuple[Any, list[BackupCopy]]]:
+def _points_by_day(point: Snapshot) -> list[tuple[Any, list[Snapshot]]]:
     """The time line: days, newest first, each with its points. The folder is kept when the time changes."""
-    points = list(restore_points(point.snapshot.subclient)[:POINTS_SHOWN])
-    by_day = groupby(points, lambda row: timezone.localtime(row.snapshot.taken_at).date())
+    points = list(restore_points(point.subclient)[:POINTS_SHOWN])
+    by_day = groupby(points, lambda row: timezone.localtime(row.taken_at).date())
     return [(day, list(rows)) for day, rows in by_day]
 
 

@@ -40,7 +40,7 @@ def test_pages_of_the_work_are_accessible_and_fit(visit: Visit, world: World) ->
         "/jobs/?state=killed",
         *(f"/jobs/{job.pk}/" for job in (world.running, world.failed, world.partial, world.waiting)),
         "/restore/",
-        reverse("restore-start", args=(world.copied.pk,)) + "?path=/srv/home",
+        reverse("restore-start", args=(world.copied.snapshot_id,)) + "?path=/srv/home",
     )
 
 

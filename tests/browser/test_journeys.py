@@ -67,7 +67,7 @@ def test_a_viewer_sees_and_changes_nothing(visit: Visit) -> None:
     page = visitor.open(f"/jobs/{world.running.pk}/")
     expect(page.get_by_text("42 %")).to_be_visible()
     expect(page.get_by_role("button", name="Kill")).to_have_count(0)
-    page = visitor.open(f"/restore/{world.copied.pk}/")
+    page = visitor.open(f"/restore/{world.copied.snapshot_id}/")
     expect(page.get_by_text("This needs the role operator.")).to_be_visible()
 
 

@@ -11,7 +11,7 @@ import redis
 from django.db import connection, transaction
 
 from jobs.engine.plan import Secret
-from jobs.models import BackupCopy, CopyState, Job, JobState, Operation
+from jobs.models import BackupCopy, CopyState, Job, JobState, Operation, SnapshotState
 from jobs.services import (
     CannotLaunch,
     launch_backup_copy,
@@ -222,21 +222,24 @@ def _second_medium() -> Media:
     )
 
 
-def test_a_restore_needs_something_on_media_and_an_absolute_target(subclient: Subclient, node: AccessNode) -> None:
-    waiting = make_backup_copy(make_snapshot(subclient), backup_copy_of(subclient), state=CopyState.TO_BE_COPIED)
-    with pytest.raises(CannotLaunch, match="no backup copy on media"):
-        launch_restore(waiting, target="/tmp/x")
-    there = make_backup_copy(make_snapshot(subclient, n=1), backup_copy_of(subclient))
+def test_a_restore_needs_something_to_read_and_an_absolute_target(subclient: Subclient, node: AccessNode) -> None:
+    gone = make_snapshot(subclient, state=SnapshotState.DELETED)
+    make_backup_copy(gone, backup_copy_of(subclient), state=CopyState.TO_BE_COPIED)
+    with pytest.raises(CannotLaunch, match="Nothing holds"):
+        launch_restore(gone, target="/tmp/x")
+    there = make_snapshot(subclient, n=1, state=SnapshotState.DELETED)
+    make_backup_copy(there, backup_copy_of(subclient))
     with pytest.raises(CannotLaunch, match="absolute"):
         launch_restore(there, target="x")
     job = launch_restore(there, target="/tmp/x", paths=[b"/a\xff"], node=node)
+    assert (job.parameters["source"], job.backup_copy) == ("media", there.backup_copies.get())
     assert job.parameters["paths"] == ["2f61ff"]
     assert job.node_reason.startswith("Chosen by whoever started it.")
 
 
 def test_a_resubmitted_job_is_the_same_request_again(subclient: Subclient, node: AccessNode) -> None:
     there = make_backup_copy(make_snapshot(subclient), backup_copy_of(subclient))
-    job = launch_restore(there, target="/tmp/x", paths=[b"/a"])
+    job = launch_restore(there.snapshot, there.copy, target="/tmp/x", paths=[b"/a"])
     with pytest.raises(CannotLaunch, match="not over"):
         resubmit_job(job)
     make_done(job)

@@ -85,7 +85,7 @@ def test_copies_and_restores_queue_while_a_prune_runs_and_do_not_fail(
 ) -> None:
     prune = running(Operation.PRUNE, media=media, media_label=media.name)
     make_backup_copy(make_snapshot(subclient, n=2), copied.copy, state=CopyState.TO_BE_COPIED)
-    jobs = [launch_backup_copy(subclient), launch_restore(copied, target="/tmp/back")]
+    jobs = [launch_backup_copy(subclient), launch_restore(copied.snapshot, copied.copy, target="/tmp/back")]
     for job in jobs:
         assert (job.state, job.state_reason) == (JobState.WAITING, f"disk-a is being pruned by job {prune.pk}.")
     end(prune)

@@ -127,7 +127,7 @@ def test_after_random_cycles_of_copy_age_prune_and_kill_the_repository_is_whole(
     assert not BackupCopy.objects.filter(state=CopyState.AGED, forgotten_at__isnull=True).exists()
     for row in on_media:
         target = tmp_path / f"back-{row.pk}"
-        assert wait(launch_restore(row, target=str(target))).state == JobState.COMPLETED, picture()
+        assert wait(launch_restore(row.snapshot, row.copy, target=str(target))).state == JobState.COMPLETED, picture()
         assert read(target / str(life.source)[1:]) == life.contents[row.snapshot_id]
     interrupted = JobAttempt.objects.filter(state="interrupted").count()
     freed = sum(job.result["freed_bytes"] for job in Job.objects.filter(operation=Operation.PRUNE))

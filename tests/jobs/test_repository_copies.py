@@ -129,7 +129,7 @@ def test_B6_a_fed_copy_comes_from_the_medium_when_source_and_snapshot_are_gone(
     restic.judge()
     assert restic.run("list", "locks") == ""
     assert Restic(repository=tmp_path / "media", password=PASSWORD).run("list", "locks") == ""
-    restored = wait(launch_restore(second, target=str(tmp_path / "back")))
+    restored = wait(launch_restore(second.snapshot, second.copy, target=str(tmp_path / "back")))
     assert restored.state == JobState.COMPLETED, picture()
     back = tmp_path / "back" / str(tmp_path / "source")[1:]
     assert {path.name: path.read_bytes() for path in back.iterdir()} == contents

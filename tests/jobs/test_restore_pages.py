@@ -23,7 +23,7 @@ from jobs.engine.operations import backup_copy
 from jobs.engine.plan import CopyPlan, CopyResult, Secret, SourceRoot, StoredPath
 from jobs.engine.repository.keys import ScryptCost
 from jobs.engine.repository.repository import Repository
-from jobs.models import BackupCopy, Job
+from jobs.models import BackupCopy, Job, Snapshot
 from jobs.views import opened
 from jobs.views.stored_paths import common_folder, crumbs, normalised, parent, paths_of_form, query_of_path
 from policies.models import AuditEntry
@@ -87,7 +87,7 @@ def operator(db: None) -> Client:
 
 
 def _browse(point: BackupCopy, path: bytes = b"") -> str:
-    return reverse("browse", args=(point.pk,)) + (query_of_path(path) if path else "")
+    return reverse("browse", args=(point.snapshot_id,)) + (query_of_path(path) if path else "")
 
 
 def test_browsing_begins_at_the_content_and_shows_folders_first(operator: Client, point: BackupCopy) -> None:
@@ -134,7 +134,7 @@ def test_a_medium_that_is_away_says_so(operator: Client, point: BackupCopy, tmp_
 
 
 def test_one_file_is_downloaded_as_it_is(operator: Client, point: BackupCopy) -> None:
-    answer = operator.get(reverse("download-file", args=(point.pk,)) + query_of_path(b"/srv/home/" + ODD))
+    answer = operator.get(reverse("download-file", args=(point.snapshot_id,)) + query_of_path(b"/srv/home/" + ODD))
     assert b"".join(answer.streaming_content) == b"odd"  # type: ignore[attr-defined]
     assert answer.headers["Content-Length"] == "3"
     assert "caf%5Cxe9" in answer.headers["Content-Disposition"]
@@ -142,13 +142,15 @@ def test_one_file_is_downloaded_as_it_is(operator: Client, point: BackupCopy) ->
 
 
 def test_a_folder_is_not_a_file(operator: Client, point: BackupCopy) -> None:
-    answer = operator.get(reverse("download-file", args=(point.pk,)) + query_of_path(b"/srv/home/docs"), follow=True)
+    answer = operator.get(
+        reverse("download-file", args=(point.snapshot_id,)) + query_of_path(b"/srv/home/docs"), follow=True
+    )
     assert "is no regular file" in answer.content.decode()
 
 
 def test_chosen_paths_come_as_an_archive(operator: Client, point: BackupCopy) -> None:
     paths = [b"/srv/home/docs".hex(), b"/srv/home/big".hex()]
-    answer = operator.post(reverse("download", args=(point.pk,)), {"paths": paths, "format": "zip"})
+    answer = operator.post(reverse("download", args=(point.snapshot_id,)), {"paths": paths, "format": "zip"})
     archive = zipfile.ZipFile(io.BytesIO(b"".join(answer.streaming_content)))  # type: ignore[attr-defined]
     assert sorted(archive.namelist()) == ["big", "docs/", "docs/plan.txt"]
     assert archive.read("docs/plan.txt") == b"the plan\n" * 1000
@@ -156,7 +158,7 @@ def test_chosen_paths_come_as_an_archive(operator: Client, point: BackupCopy) ->
 
 
 def test_the_basket_keeps_what_was_chosen_and_drops_what_a_folder_brings(operator: Client, point: BackupCopy) -> None:
-    address = reverse("change-basket", args=(point.pk,))
+    address = reverse("change-basket", args=(point.snapshot_id,))
     home = b"/srv/home".hex()
     operator.post(address, {"order": "add", "paths": [b"/srv/home/docs/plan.txt".hex()], "folder": home})
     page = operator.post(address, {"order": "add", "paths": [b"/srv/home/docs".hex()], "folder": home}, follow=True)
@@ -167,7 +169,7 @@ def test_the_basket_keeps_what_was_chosen_and_drops_what_a_folder_brings(operato
 
 def test_a_restore_is_launched_with_what_the_form_says(operator: Client, point: BackupCopy) -> None:
     node = make_node()
-    address = reverse("restore-start", args=(point.pk,))
+    address = reverse("restore-start", args=(point.snapshot_id,))
     paths = [(b"/srv/home/" + ODD).hex(), b"/srv/home/docs".hex()]
     values = {"paths": paths, "target": "/restore/x", "layout": "flat", "overwrite": "never", "node": node.pk}
     answer = operator.post(address, values)
@@ -181,7 +183,7 @@ def test_a_restore_is_launched_with_what_the_form_says(operator: Client, point: 
 @pytest.mark.parametrize("target", ["", "relative/path", "/with\0nul"])
 def test_a_wrong_target_comes_back_with_a_reason(target: str, operator: Client, point: BackupCopy) -> None:
     values = {"paths": [b"/srv".hex()], "target": target, "layout": "full", "overwrite": "always"}
-    page = operator.post(reverse("restore-start", args=(point.pk,)), values)
+    page = operator.post(reverse("restore-start", args=(point.snapshot_id,)), values)
     assert page.status_code == 200
     assert "target" in page.context["form"].errors
     assert not Job.objects.filter(operation="restore").exists()
@@ -189,16 +191,17 @@ def test_a_wrong_target_comes_back_with_a_reason(target: str, operator: Client, 
 
 def test_nothing_chosen_goes_back(operator: Client, point: BackupCopy) -> None:
     for address, values in (
-        (reverse("download", args=(point.pk,)), {"format": "zip"}),
-        (reverse("change-basket", args=(point.pk,)), {"order": "restore"}),
-        (reverse("restore-start", args=(point.pk,)), {}),
+        (reverse("download", args=(point.snapshot_id,)), {"format": "zip"}),
+        (reverse("change-basket", args=(point.snapshot_id,)), {"order": "restore"}),
+        (reverse("restore-start", args=(point.snapshot_id,)), {}),
     ):
         page = operator.post(address, values, follow=True)
         assert "Choose files or folders first." in page.content.decode(), address
 
 
-def test_a_copy_that_is_not_on_media_is_not_found(operator: Client, point: BackupCopy) -> None:
+def test_a_point_of_which_nothing_is_left_is_not_found(operator: Client, point: BackupCopy) -> None:
     BackupCopy.objects.filter(pk=point.pk).update(state="to_be_copied")
+    Snapshot.objects.update(state="deleted")
     assert operator.get(_browse(point)).status_code == 404
 
 
@@ -207,14 +210,15 @@ def test_the_way_from_a_subclient_leads_to_its_newest_copy(operator: Client, poi
     address = reverse("restore-subclient", args=(subclient.file_server.name, subclient.name))
     assert operator.get(address).headers["Location"] == _browse(point)
     BackupCopy.objects.all().delete()
-    assert "Nothing of it is on media yet" in operator.get(address).content.decode()
+    Snapshot.objects.update(state="deleted")
+    assert "There is nothing of it to restore yet" in operator.get(address).content.decode()
 
 
 def test_a_viewer_may_not_look_into_files(point: BackupCopy) -> None:
     viewer = Client()
     viewer.force_login(make_user(Role.VIEWER))
     for name in ("browse", "download-file", "restore-start"):
-        assert viewer.get(reverse(name, args=(point.pk,))).status_code == 403
+        assert viewer.get(reverse(name, args=(point.snapshot_id,))).status_code == 403
 
 
 Part = st.binary(min_size=1, max_size=20).filter(lambda part: b"/" not in part and b"\0" not in part)

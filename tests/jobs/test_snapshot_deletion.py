@@ -43,7 +43,7 @@ def test_a_copied_snapshot_is_deleted_and_its_copy_still_restores(
     assert list((tmp_path / "snapshots").rglob(f"{snapshot.name}*")) == []
     with pytest.raises(CannotLaunch, match="not on the storage any more"):
         resubmit_job(done)
-    restored = wait(launch_restore(snapshot.backup_copies.get(), target=str(tmp_path / "back")))
+    restored = wait(launch_restore(snapshot, target=str(tmp_path / "back")))
     assert restored.state == JobState.COMPLETED, picture()
     assert [path.read_text() for path in (tmp_path / "back").rglob("one")] == ["one"]
     (tmp_path / "source" / "two").write_text("two")

@@ -83,7 +83,9 @@ def test_R4_what_is_aged_is_pruned_and_the_rest_restores_identically(
     restic.judge()
     assert restic.run("list", "locks") == ""
     assert [one["id"] for one in restic.json("snapshots")] == [kept.snapshot_file_id]
-    assert wait(launch_restore(kept, target=str(tmp_path / "back"))).state == JobState.COMPLETED, picture()
+    assert wait(launch_restore(kept.snapshot, kept.copy, target=str(tmp_path / "back"))).state == JobState.COMPLETED, (
+        picture()
+    )
     assert contents(tmp_path / "back" / str(source)[1:]) == expected
 
     again = wait(launch_prune(media=media))

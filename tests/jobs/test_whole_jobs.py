@@ -43,7 +43,7 @@ def test_a_snapshot_is_copied_and_stock_restic_reads_it(farm: Farm, subclient: S
     assert found["id"] == row.snapshot_file_id
     assert found["hostname"] == "server-tree"
 
-    restored = wait(launch_restore(row, target=str(tmp_path / "back")))
+    restored = wait(launch_restore(row.snapshot, row.copy, target=str(tmp_path / "back")))
     assert restored.state == JobState.COMPLETED, picture()
     source = tmp_path / "source"
     for path in source.iterdir():

@@ -9,8 +9,9 @@ from django.core.management.base import CommandError, CommandParser
 
 from jobs.engine.plan import Overwrite
 from jobs.management.cli import BY_SCRIPT, ExitCode, JobCommand, find_copy, find_subclient, refused
-from jobs.models import BackupCopy
+from jobs.models import Snapshot
 from jobs.rules import states
+from jobs.selectors_pages.restore import restore_points
 from jobs.services import CannotLaunch, launch_restore
 from policies.models import AccessNode, Copy, Subclient
 
@@ -34,10 +35,12 @@ class Command(JobCommand):
 
     def handle(self, *_args: Any, subclient: str, wait: bool, **options: Any) -> None:
         found = find_subclient(subclient)
-        row = _find_backup_copy(found, options["snapshot"], find_copy(found, options["copy"]))
+        copy = find_copy(found, options["copy"])
+        point = _find_point(found, options["snapshot"], copy)
         try:
             job = launch_restore(
-                row,
+                point,
+                copy,
                 paths=[os.fsencode(path) for path in options["path"]],
                 target=options["to"],
                 node=_find_node(options["node"]),
@@ -52,15 +55,14 @@ class Command(JobCommand):
         self.run_job(job, wait=wait, as_json=options["json"])
 
 
-def _find_backup_copy(subclient: Subclient, snapshot: str, copy: Copy | None) -> BackupCopy:
-    """RULES V1: without a choice the copy with the lowest precedence that has the data."""
-    rows = BackupCopy.objects.filter(snapshot__subclient=subclient, state__in=states.ON_MEDIA)
+def _find_point(subclient: Subclient, snapshot: str, copy: Copy | None) -> Snapshot:
+    """The named snapshot, or the newest that the copy has (None = any copy on media)."""
+    points = restore_points(subclient).filter(backup_copies__state__in=states.ON_MEDIA)
     if snapshot != "latest":
-        rows = rows.filter(snapshot__name=snapshot)
+        points = points.filter(name=snapshot)
     if copy is not None:
-        rows = rows.filter(copy=copy)
-    row = rows.select_related("snapshot__subclient__file_server", "copy__media", "media")
-    found = row.order_by("-snapshot__taken_at", "copy__precedence").first()
+        points = points.filter(backup_copies__copy=copy)
+    found = points.select_related("subclient__file_server", "subclient__policy").first()
     if found is None:
         which = "" if snapshot == "latest" else f" of {snapshot}"
         raise CommandError(f"{subclient.path} has no backup copy{which} on media.", returncode=int(ExitCode.REFUSED))

@@ -1,0 +1,162 @@
+"""The copies that may serve a restore of one snapshot, with what each of them lacks (RULES V1): rows to candidates.
+
+Who serves is decided in :mod:`jobs.rules.restore_source`; this is what pages, services and runners ask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from jobs.models import BackupCopy, CopyState, JobException, Snapshot, SnapshotReplica, SnapshotState
+from jobs.rules import restore_source, states
+from jobs.rules.restore_source import Candidate, NoSource, SourceKind
+from policies.models import AccessNode, Copy, CopyKind, FileServer
+
+_NOT_OF_ONE_FILE: Final = ("source-guard",)
+"""Exceptions that say something of the whole source."""
+
+_SNAPSHOT_OBSTACLES: Final = {
+    SnapshotState.DELETING: "the snapshot is being deleted",
+    SnapshotState.DELETED: "the snapshot was deleted",
+    SnapshotState.MISSING: "the snapshot is no longer on its storage",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreSource:
+    """One candidate with its rows: ``replica`` and ``backup_copy`` are None for another kind."""
+
+    candidate: Candidate
+    copy: Copy
+    replica: SnapshotReplica | None = None
+    backup_copy: BackupCopy | None = None
+
+    @property
+    def kind(self) -> SourceKind:
+        return self.candidate.kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """The source of a restore and the sentence that says why."""
+
+    source: RestoreSource
+    reason: str
+
+
+def choose_source(
+    snapshot: Snapshot,
+    *,
+    paths: Collection[bytes] = (),
+    wanted: Copy | None = None,
+    node: AccessNode | None = None,
+    kinds: Collection[SourceKind] = tuple(SourceKind),
+) -> Chosen | NoSource:
+    """Who serves a restore of ``paths`` (empty = everything) on ``node`` (None = any). ``wanted``: chosen by a person.
+
+    ``kinds``: a caller that can read only some kinds names them.
+    """
+    sources = [source for source in sources_of(snapshot, node=node) if source.kind in kinds]
+    answer = restore_source.choose(
+        [source.candidate for source in sources], paths=paths, wanted=wanted.pk if wanted else None
+    )
+    if isinstance(answer, NoSource):
+        return answer
+    chosen = next(source for source in sources if source.candidate.id == answer.id)
+    return Chosen(source=chosen, reason=answer.reason)
+
+
+def sources_of(snapshot: Snapshot, *, node: AccessNode | None = None) -> list[RestoreSource]:
+    """Every copy that has, or had, this snapshot, in the order of RULES V1. A handful of queries."""
+    unread = _exceptions({snapshot.job_id}) if snapshot.job_id else {}
+    missing_at_source = frozenset(unread.get(snapshot.job_id or 0, ()))
+    found = _primary(snapshot, missing_at_source, node)
+    found += _replicas(snapshot, missing_at_source, node)
+    found += _backup_copies(snapshot)
+    return sorted(found, key=lambda source: source.candidate.order)
+
+
+def _primary(snapshot: Snapshot, lacks: frozenset[bytes], node: AccessNode | None) -> list[RestoreSource]:
+    copy = Copy.objects.filter(policy=snapshot.subclient.policy_id, kind=CopyKind.PRIMARY_SNAP).first()
+    if copy is None:
+        return []
+    server = snapshot.subclient.file_server
+    obstacle = _SNAPSHOT_OBSTACLES.get(SnapshotState(snapshot.state), "")
+    if not obstacle and server.engine != snapshot.engine:
+        obstacle = f"the file server {server.name} no longer uses the engine {snapshot.engine}"
+    obstacle = obstacle or _unreachable(server, node, snapshot.subclient.access_nodes.values_list("name", flat=True))
+    candidate = Candidate(
+        id=copy.pk,
+        name=copy.name,
+        kind=SourceKind.SNAPSHOT,
+        precedence=copy.precedence,
+        obstacle=obstacle,
+        lacks=lacks,
+    )
+    return [RestoreSource(candidate=candidate, copy=copy)]
+
+
+def _replicas(snapshot: Snapshot, lacks: frozenset[bytes], node: AccessNode | None) -> list[RestoreSource]:
+    rows = SnapshotReplica.objects.filter(snapshot=snapshot, state__in=(*states.ON_MEDIA, CopyState.AGED))
+    found = []
+    for row in rows.select_related("copy__policy", "file_server", "snapshot"):
+        obstacle = "" if row.is_present else "its retention is over"
+        candidate = Candidate(
+            id=row.copy_id,
+            name=row.copy.name,
+            kind=SourceKind.REPLICA,
+            precedence=row.copy.precedence,
+            obstacle=obstacle or _unreachable(row.file_server, node),
+            lacks=lacks,
+        )
+        found.append(RestoreSource(candidate=candidate, copy=row.copy, replica=row))
+    return found
+
+
+def _backup_copies(snapshot: Snapshot) -> list[RestoreSource]:
+    rows = BackupCopy.objects.filter(snapshot=snapshot, state__in=(*states.ON_MEDIA, CopyState.AGED))
+    known = list(rows.select_related("copy__policy", "copy__media", "media", "snapshot"))
+    unread = _exceptions({_read_by(row, known) for row in known if row.state == CopyState.PARTIAL})
+    found = []
+    for row in known:
+        candidate = Candidate(
+            id=row.copy_id,
+            name=row.copy.name,
+            kind=SourceKind.MEDIA,
+            precedence=row.copy.precedence,
+            obstacle="" if row.is_on_media else "its retention is over",
+        )
+        if row.state == CopyState.PARTIAL:
+            lacks = unread.get(_read_by(row, known), frozenset())
+            candidate = replace(candidate, lacks=lacks, unnamed=max(0, row.exceptions - len(lacks)))
+        found.append(RestoreSource(candidate=candidate, copy=row.copy, backup_copy=row))
+    return found
+
+
+def _read_by(row: BackupCopy, known: Sequence[BackupCopy]) -> int:
+    """The job that read the files: what another backup copy feeds lacks what that one lacks."""
+    fed_by = next((other for other in known if other.copy_id == row.copy.source_id), None)
+    return _read_by(fed_by, known) if fed_by is not None else row.job_id or 0
+
+
+def _unreachable(server: FileServer, node: AccessNode | None, own: Collection[str] = ()) -> str:
+    """RULES N1: with access nodes listed, only those reach the storage."""
+    if node is None:
+        return ""
+    names = set(own) or set(server.access_nodes.values_list("name", flat=True))
+    if not names or node.name in names:
+        return ""
+    return f"the node {node.name} does not reach the storage of {server.name}"
+
+
+def _exceptions(job_ids: Collection[int]) -> dict[int, frozenset[bytes]]:
+    """The files that jobs could not handle. Of a copy, those of its last attempt: earlier ones read them again."""
+    if not job_ids:
+        return {}
+    found: dict[int, dict[int, set[bytes]]] = {}
+    rows = JobException.objects.filter(job__in=job_ids).exclude(code__in=_NOT_OF_ONE_FILE)
+    for job_id, attempt, path in rows.values_list("job", "attempt", "path"):
+        found.setdefault(job_id, {}).setdefault(attempt, set()).add(bytes(path))
+    return {job_id: frozenset(attempts[max(attempts)]) for job_id, attempts in found.items()}
