@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from jobs.engine.snapshots.base import Capability
 from jobs.engine.snapshots.registry import ENGINES
-from jobs.models import BackupCopy, CopyState, Job, Operation, Snapshot, SnapshotReplica
+from jobs.models import BackupCopy, CopyState, Job, MountState, Operation, Snapshot, SnapshotMount, SnapshotReplica
 from jobs.rules import states
 from jobs.rules.holds import Hold
 from policies.models import Copy, CopyKind
@@ -44,13 +44,21 @@ def holds_of(snapshots: Iterable[Snapshot], *, now: datetime | None = None) -> d
     held: dict[int, list[Held]] = defaultdict(list)
     for snapshot in known:
         if snapshot.is_pinned and (snapshot.pinned_until is None or snapshot.pinned_until > now):
-            held[snapshot.pk].append(Held(hold=Hold.PINNED, sentence="it is pinned"))
+            why = f" ({snapshot.pin_reason})" if snapshot.pin_reason else ""
+            held[snapshot.pk].append(Held(hold=Hold.PINNED, sentence=f"it is pinned{why}"))
     ids = [snapshot.pk for snapshot in known]
     subclients = {snapshot.subclient_id for snapshot in known}
-    for found in (_awaited(ids), _bases(subclients), _bases_of_transfers(subclients), _in_use(ids)):
+    for found in (_mounted(ids), _awaited(ids), _bases(subclients), _bases_of_transfers(subclients), _in_use(ids)):
         for snapshot_id, one in found:
             held[snapshot_id].append(one)
     return {snapshot_id: held[snapshot_id] for snapshot_id in ids if snapshot_id in held}
+
+
+def _mounted(ids: list[int]) -> Iterator[tuple[int, Held]]:
+    """R6, P7: people read it on a node."""
+    mounts = SnapshotMount.objects.filter(snapshot__in=ids).exclude(state=MountState.UNMOUNTED)
+    for snapshot_id, node in mounts.values_list("snapshot", "node_label"):
+        yield snapshot_id, Held(hold=Hold.MOUNTED, sentence=f"it is mounted on {node}")
 
 
 def _awaited(ids: list[int]) -> Iterator[tuple[int, Held]]:
@@ -112,7 +120,7 @@ def _bases_of_transfers(subclients: set[int]) -> Iterator[tuple[int, Held]]:
 def _in_use(ids: list[int]) -> Iterator[tuple[int, Held]]:
     """A snapshot job that awaits its inline copies has done its own part."""
     jobs = Job.objects.filter(state__in=states.ACTIVE, snapshot__in=ids, awaits_children=False)
-    jobs = jobs.exclude(operation=Operation.RESTORE)
+    jobs = jobs.exclude(operation__in=(Operation.RESTORE, Operation.MOUNT, Operation.UNMOUNT))
     for snapshot_id, job in jobs.order_by("pk").values_list("snapshot", "pk"):
         if snapshot_id is not None:
             yield snapshot_id, Held(hold=Hold.RUNNING, sentence=f"job {job} works on it")

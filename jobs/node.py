@@ -25,6 +25,7 @@ from django.utils.module_loading import import_string
 
 from jobs import lease, queues
 from jobs.models import Job, JobState
+from jobs.runner import mounting
 from jobs.worker import adopt_orphans, die_with_parent, run_worker
 from policies.models import AccessNode
 
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS: Final = 3.0
 LOOK_SECONDS: Final = 0.5
+REPAIR_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 40.0
 LIGHT_WORKERS: Final = 2
 RESPAWN_SECONDS: Final = 1.0
@@ -58,6 +60,7 @@ class Node:
         self._stop = threading.Event()
         self._workers: list[_Worker] = []
         self._beat_at = 0.0
+        self._repaired_at = -REPAIR_SECONDS
         self._row: AccessNode | None = None
 
     def run(self) -> None:
@@ -102,9 +105,16 @@ class Node:
         try:
             lease.take_node(self._node.pk)
             self._report()
+            self._repair()
         except DatabaseError as error:
             logger.warning("The database does not answer: %s", str(error).strip())
             connections.close_all()
+
+    def _repair(self) -> None:
+        """RULES R6: a mount that a restart took away holds its snapshot no longer."""
+        if time.monotonic() - self._repaired_at >= REPAIR_SECONDS:
+            self._repaired_at = time.monotonic()
+            mounting.repair(self._node)
 
     def _report(self) -> None:
         """Only the node's own columns: what an admin decides is his."""

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 TASK: Final = "jobs.tasks.run"
 CLEAR_LOCKS: Final = "jobs.tasks.clear_locks"
-LIGHT: Final = frozenset({Operation.TEST, Operation.DEMO, Operation.AGING})
+LIGHT: Final = frozenset({Operation.TEST, Operation.DEMO, Operation.AGING, Operation.MOUNT, Operation.UNMOUNT})
 """Operations that mostly wait: they have workers of their own and take no slot, so a Test never waits behind a copy."""
 
 

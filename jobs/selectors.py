@@ -13,7 +13,7 @@ from jobs.models import BackupCopy, Job, JobState, Level, Operation, Snapshot, S
 from jobs.rules import placement, states
 from policies.models import AccessNode, Copy, CopyKind, Media, Subclient
 
-_WITHOUT_SLOT = (Operation.TEST, Operation.DEMO, Operation.AGING)
+_WITHOUT_SLOT = (Operation.TEST, Operation.DEMO, Operation.AGING, Operation.MOUNT, Operation.UNMOUNT)
 _ON_A_NODE = (JobState.QUEUED, JobState.RUNNING)
 
 

@@ -23,6 +23,9 @@ class PhaseName(StrEnum):
     RESTORE = "restore"
     METADATA = "metadata"
     CHECK = "check"
+    REVERT = "revert"
+    MOUNT = "mount"
+    UNMOUNT = "unmount"
     PRUNE = "prune"
     FINISH = "finish"
 

@@ -12,6 +12,8 @@ from .choices import (
     JobState,
     Level,
     Mark,
+    MountState,
+    MountWay,
     Operation,
     PhaseState,
     SlotState,
@@ -20,6 +22,7 @@ from .choices import (
 )
 from .history import JobAttempt, JobEvent, JobException, JobPhase
 from .job import Job
+from .mount import SnapshotMount
 from .replica import SnapshotReplica
 from .schedule_run import ScheduleRun
 from .snapshot import Snapshot
@@ -44,11 +47,14 @@ __all__ = [
     "JobState",
     "Level",
     "Mark",
+    "MountState",
+    "MountWay",
     "Operation",
     "PhaseState",
     "ScheduleRun",
     "SlotState",
     "Snapshot",
+    "SnapshotMount",
     "SnapshotReplica",
     "SnapshotState",
     "Want",

@@ -123,6 +123,22 @@ class SnapshotState(models.TextChoices):
     MISSING = "missing", "Missing"
 
 
+class MountState(models.TextChoices):
+    """Of a snapshot that is readable on a node. *Unmounted* is the end; the row stays as history."""
+
+    MOUNTING = "mounting", "Mounting"
+    MOUNTED = "mounted", "Mounted"
+    UNMOUNTING = "unmounting", "Unmounting"
+    UNMOUNTED = "unmounted", "Unmounted"
+
+
+class MountWay(models.TextChoices):
+    """*Link*: the node may not mount, and nobody can write to the snapshot anyway."""
+
+    BIND = "bind", "Mounted read-only"
+    LINK = "link", "Linked"
+
+
 class PhaseState(models.TextChoices):
     RUNNING = "running", "Running"
     COMPLETED = "completed", "Completed"

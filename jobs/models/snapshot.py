@@ -12,8 +12,9 @@ class Snapshot(models.Model):
     """``name`` follows RULES O2; ``ref`` is the driver's own handle; ``content`` the content paths it covers.
 
     ``taken_at`` is the storage's moment. ``exclusive_bytes`` None = the engine cannot tell. ``initiator`` is its job's
-    (RULES P), ``level_number`` counts as in L1. ``aged_at``: retention is over and it will be deleted; ``aged_reason``
-    says by which rule (R4). ``retain_until`` and ``retain_reason`` are what the last aging said (R7).
+    (RULES P), ``level_number`` counts as in L1. ``state_reason`` says why it is no longer there, ``missing_at`` when it
+    was found to be gone; ``pin_reason`` why it is pinned. ``aged_at``: retention is over and it will be deleted;
+    ``aged_reason`` says by which rule (R4). ``retain_until`` and ``retain_reason`` are what the last aging said (R7).
     ``catalog_reason``: how it was catalogued, or why it could not be (S4).
     """
 
@@ -28,7 +29,10 @@ class Snapshot(models.Model):
     ref = models.JSONField(default=dict)
     content = models.JSONField(default=list)
     state = models.CharField(max_length=10, choices=SnapshotState, default=SnapshotState.PRESENT)
+    state_reason = models.TextField(blank=True)
+    missing_at = models.DateTimeField(null=True, blank=True)
     is_pinned = models.BooleanField("pinned", default=False, help_text="Kept whatever the retention says.")
+    pin_reason = models.CharField(max_length=200, blank=True)
     pinned_until = models.DateTimeField(null=True, blank=True, help_text="Empty = until somebody unpins it.")
     initiator = models.CharField(max_length=10, choices=Initiator, default=Initiator.PERSON)
     level_number = models.PositiveSmallIntegerField(null=True, blank=True)
@@ -54,6 +58,11 @@ class Snapshot(models.Model):
             models.CheckConstraint(condition=Q(state__in=SnapshotState.values), name="snapshot_state_known"),
             models.CheckConstraint(
                 condition=Q(pinned_until__isnull=True) | Q(is_pinned=True), name="snapshot_pinned_until_is_pinned"
+            ),
+            models.CheckConstraint(
+                condition=Q(state=SnapshotState.MISSING, missing_at__isnull=False)
+                | (~Q(state=SnapshotState.MISSING) & Q(missing_at__isnull=True)),
+                name="snapshot_missing_has_a_time",
             ),
         ]
 

@@ -46,5 +46,9 @@ POLICIES: Final[Mapping[str, RetryPolicy]] = {
     "aging": RetryPolicy(times=3),
     "prune": RetryPolicy(times=5),
     "verify": RetryPolicy(times=3),
+    "revert": RetryPolicy(times=3),
+    "mount": RetryPolicy(times=1, first_seconds=5),
+    "unmount": RetryPolicy(times=5, first_seconds=10, most_seconds=300),
+    "reconcile": RetryPolicy(times=2),
 }
 """Per operation, unless an admin set another. A Test says what it found at once; nobody wants it later."""

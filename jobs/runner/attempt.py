@@ -22,6 +22,7 @@ from jobs.runner import (
     backup_copy,
     catalog,
     demo,
+    mounting,
     probe,
     prune,
     restore,
@@ -48,6 +49,8 @@ _RUNNERS: Final[Mapping[str, Callable[[Task], Outcome]]] = {
     Operation.PRUNE: prune.run,
     Operation.VERIFY: verify.run,
     Operation.CATALOG: catalog.run,
+    Operation.MOUNT: mounting.mount,
+    Operation.UNMOUNT: mounting.unmount,
     Operation.TEST: probe.run,
     Operation.DEMO: demo.run,
 }

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.db import transaction
+from django.utils import timezone
 
 from jobs.models import BackupCopy, CopyState, Snapshot, SnapshotState
 from jobs.rules import states, waiting
@@ -58,7 +59,11 @@ def mark_failed(row: BackupCopy, *, reason: str) -> None:
 
 def mark_missing(row: BackupCopy) -> None:
     """RULES B7: the snapshot is gone; newer ones go on."""
-    Snapshot.objects.filter(pk=row.snapshot_id, state=SnapshotState.PRESENT).update(state=SnapshotState.MISSING)
+    Snapshot.objects.filter(pk=row.snapshot_id, state=SnapshotState.PRESENT).update(
+        state=SnapshotState.MISSING,
+        missing_at=timezone.now(),
+        state_reason=f"Job {row.job_id} found that it is gone." if row.job_id else "A backup copy found it gone.",
+    )
     if not _keeps_what_it_has(row, "The snapshot is gone."):
         _skip(row, "The snapshot is gone.", failures=row.failures + 1)
 

@@ -32,6 +32,7 @@ from jobs.services.chain import next_of_chain
 from jobs.services.copy_states import mark_failed, mark_missing, mark_offline, mark_stopped
 from jobs.services.dispatch import dispatch
 from jobs.services.failures import ProcessLost
+from jobs.services.mounts import settle_mount
 from jobs.services.outcomes import (
     AwaitsChildren,
     Done,
@@ -274,6 +275,8 @@ def _end_of_job(job: Job, outcome: Outcome, *, is_passed_over: bool = False, now
             apply_spool(job.subclient, because_of=job, now=now)
     if job.operation == Operation.DELETE_SNAPSHOT and isinstance(outcome, Failed) and job.snapshot_id is not None:
         Snapshot.objects.filter(pk=job.snapshot_id).update(deletion_failures=F("deletion_failures") + 1)
+    if job.operation in (Operation.MOUNT, Operation.UNMOUNT):
+        settle_mount(job, outcome, now=now)
     _tell_parent(job)
     return follow
 

@@ -123,8 +123,8 @@ def unpin_snapshots(snapshots: Iterable[Snapshot], *, user: Actor = None, how: s
             snapshot = Snapshot.objects.select_for_update(of=("self",)).get(pk=given.pk)
             if not snapshot.is_pinned:
                 continue
-            snapshot.is_pinned, snapshot.pinned_until = False, None
-            snapshot.save(update_fields=["is_pinned", "pinned_until"])
+            snapshot.is_pinned, snapshot.pinned_until, snapshot.pin_reason = False, None, ""
+            snapshot.save(update_fields=["is_pinned", "pinned_until", "pin_reason"])
             marked.changed += 1
             _record(snapshot, user, how, f"Unpinned: {snapshot.name}")
     return marked

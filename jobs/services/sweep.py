@@ -20,6 +20,7 @@ from jobs.models import Job, JobState, Want
 from jobs.selectors import jobs_to_place
 from jobs.services.dispatch import dispatch
 from jobs.services.finish import children_at_work, end_attempt, end_parent
+from jobs.services.mounts import expire_mounts
 from jobs.services.outcomes import Interrupted
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ _TURNS: Final = count()
 
 def sweep() -> int:
     """One round; returns how many jobs it moved. Raises DatabaseError."""
-    return reap_lost() + end_waiting_parents() + tell_again() + place_waiting()
+    return reap_lost() + end_waiting_parents() + expire_mounts() + tell_again() + place_waiting()
 
 
 def reap_lost() -> int:

@@ -17,6 +17,9 @@ LABELS: Final = {
     "aging": "Aging",
     "prune": "Pruning",
     "verify": "Verification",
+    "revert": "Revert",
+    "unmount": "Unmounting",
+    "reconcile": "Reconciliation",
 }
 """The operations that have one, in reading order. A Test and the sample data are tried once."""
 

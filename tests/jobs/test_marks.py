@@ -169,7 +169,7 @@ def test_R6_a_pin_holds_until_its_day_and_an_unpin_ends_it(subclient: Subclient)
 def test_R6_a_pin_into_the_past_or_of_what_is_gone_is_refused(subclient: Subclient) -> None:
     snapshot = make_snapshot(subclient)
     assert "later" in pin_snapshots([snapshot], until=timezone.now()).refused[0]
-    Snapshot.objects.update(state=SnapshotState.MISSING)
+    Snapshot.objects.update(state=SnapshotState.MISSING, missing_at=timezone.now())
     assert "not on the storage" in pin_snapshots([snapshot], until=None).refused[0]
     assert not Snapshot.objects.get().is_pinned
 
