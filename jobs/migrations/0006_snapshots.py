@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("jobs", "0004_catalog"),
+        ("jobs", "0005_catalog_jobs"),
         ("policies", "0004_catalog"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
