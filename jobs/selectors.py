@@ -9,7 +9,7 @@ from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from jobs.holds import holds_of
-from jobs.models import BackupCopy, Job, JobState, Level, Operation, Snapshot, SnapshotReplica, SnapshotState
+from jobs.models import BackupCopy, CopyState, Job, JobState, Level, Operation, Snapshot, SnapshotReplica, SnapshotState
 from jobs.rules import placement, states
 from policies.models import AccessNode, Copy, CopyKind, Media, Subclient
 
@@ -112,17 +112,24 @@ def waiting_backup_copies(subclient: Subclient, copy: Copy) -> QuerySet[BackupCo
 
 
 def last_copied(
-    subclient: Subclient, copy: Copy, *, before: Snapshot | None = None, is_full: bool = False
+    subclient: Subclient,
+    copy: Copy,
+    *,
+    before: Snapshot | None = None,
+    is_full: bool = False,
+    is_whole: bool = False,
 ) -> BackupCopy | None:
     """The newest backup copy on the copy's present medium: what the next incremental compares with (RULES B5, B8).
 
-    ``is_full``: the newest full, what a differential compares with (S3).
+    ``is_full``: the newest full, what a differential compares with (S3). ``is_whole``: never a partial one (L4).
     """
     rows = BackupCopy.objects.filter(
         snapshot__subclient=subclient, copy=copy, media=copy.media, state__in=states.ON_MEDIA
     )
     if is_full:
         rows = rows.filter(ran_level=Level.FULL)
+    if is_whole:
+        rows = rows.filter(state=CopyState.COPIED)
     if before is not None:
         rows = rows.filter(snapshot__taken_at__lt=before.taken_at).exclude(snapshot=before)
     return rows.order_by("-snapshot__taken_at", "-snapshot_id").first()

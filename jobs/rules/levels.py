@@ -6,7 +6,7 @@ changes since the latest dump of any lower level.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -70,12 +70,14 @@ def copy_level(
     base_is_damaged: bool = False,
     base_number: int | None = None,
     has_full: bool = True,
+    has_tokens: bool = True,
     limit: int | None = None,
 ) -> Decision:
     """RULES B8: the type of its snapshot job after conversions; without a base full, with the reason.
 
     The chain on the copy is numbered by itself: ``base_number`` is that of the last *copied* one, so snapshots that
-    were never copied do not count towards ``limit``.
+    were never copied do not count towards ``limit``. ``has_tokens`` False = the storage needs a token of the base (L5),
+    and none was kept.
     """
     if snapshot_level == RunLevel.FULL:
         return _full("Its snapshot job was full." if has_base else "The first backup copy of a subclient is full.")
@@ -85,6 +87,8 @@ def copy_level(
         return _full("There is no earlier backup copy to compare with.")
     if not has_full:
         return _full("There is no full backup copy left to build on.")
+    if not has_tokens:
+        return _full("The storage's token of the last backup copy was not kept.")
     return _numbered(RunLevel(snapshot_level), base_number, limit)
 
 
@@ -98,16 +102,17 @@ def forecast(*, last_number: int | None, limit: int | None) -> int | None:
     return max(0, limit - (last_number or 0))
 
 
-def restore_chain(numbers: Sequence[int], index: int) -> list[int]:
+def restore_chain(numbers: Sequence[int], index: int, *, without: Collection[int] = ()) -> list[int]:
     """The entries whose streams are needed, in the order of restoring, to get entry ``index`` back (RULES L1, L6).
 
-    ``numbers`` are the level numbers of a chain, oldest first. ValueError: the chain does not begin with a full.
+    ``numbers`` are the level numbers of a chain, oldest first. ``without``: entries that nothing was built on, because
+    they were not *copied* whole (L4). ValueError: the chain does not begin with a full.
     """
     needed = [index]
     for older in range(index - 1, -1, -1):
         if numbers[needed[-1]] == 0:
             break
-        if numbers[older] < numbers[needed[-1]]:
+        if older not in without and numbers[older] < numbers[needed[-1]]:
             needed.append(older)
     if numbers[needed[-1]] != 0:
         raise ValueError("The chain does not begin with a full: what it was built on is gone.")

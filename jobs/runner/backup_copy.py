@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -11,24 +12,23 @@ from jobs.engine.events import FileFailed, Level, PhaseName
 from jobs.engine.ids import FileId
 from jobs.engine.operations import backup_copy
 from jobs.engine.plan import CopyPlan, CopyResult, CopySettings, SourceRoot, StoredPath
-from jobs.engine.repository.layout import FileKind, file_name
-from jobs.engine.snapshots.base import Capability, SnapshotRef
-from jobs.models import BackupCopy, CopyState, Job, Snapshot
-from jobs.rules import levels
+from jobs.engine.snapshots.base import Capability, Dumper, DumpOrder, OpenDump, SnapshotRef, SnapshotRoot
+from jobs.models import BackupCopy, CopyState
+from jobs.rules import levels, tokens
 from jobs.runner import repository_copy
 from jobs.runner.cataloguing import catalog_phase
-from jobs.runner.copy_record import record_copy, usage_of
+from jobs.runner.copy_base import CopyBase, choose_base, is_on_media, store_level
+from jobs.runner.copy_record import DumpTokens, record_copy, usage_of
 from jobs.runner.references import ref_from_row
 from jobs.runner.snapshot_sources import ReplicaMissing, SnapshotSource, choose_source, replica_losses
 from jobs.runner.task import Task
-from jobs.selectors import last_copied
 from jobs.services.copy_states import mark_copying
 from jobs.services.failures import ConfigurationDeleted
 from jobs.services.feeding import is_fed_from_media
 from jobs.services.outcomes import Done, Failed, Outcome
 from jobs.services.source_guard import guard_source
 from policies.models import CatalogMode, Copy, Media, Subclient
-from policies.resolve import incremental_limit, media_password, resolve_media
+from policies.resolve import media_password, resolve_media
 from policies.services.media import ensure_repository
 from snapcopy_site.lib.home import Home
 
@@ -58,25 +58,40 @@ def _copy(task: Task, row: BackupCopy, subclient: Subclient, copy: Copy, media: 
         if media.repository_id is None:
             repository = ensure_repository(media)
             task.tell("repository-created", f"The medium {media.name} has the repository {repository.id[:8]} now.")
-        base, decision = _base(task, row, subclient, copy)
+        chosen = choose_base(row, subclient, copy, source)
+        base, decision = chosen.row, chosen.decision
+        store_level(task.job, decision, row.snapshot)
         older = source.older(base, mark_copying(row, job_id=task.job.pk, base=base))
-        unfinished = row.exceptions > 0 and row.snapshot_file_id is not None and _is_on_media(row)
+        is_dump = chosen.base_dates is not None
+        unfinished = not is_dump and row.exceptions > 0 and row.snapshot_file_id is not None and is_on_media(row)
         if unfinished:
             task.tell("only-the-failed", "Only what could not be read is read now; all else comes from that copy.")
         with replica_losses(source), ExitStack() as stack:
-            roots = _open_sources(source, None if unfinished else older, stack)
-            plan = _plan(task, row, media, roots, row if unfinished else base)
+            opened = _open_sources(source, None if unfinished else older, chosen, stack)
+            plan = _plan(task, row, media, opened.roots, row if unfinished else base)
             result = backup_copy.run(plan, driver, password, task.recorder, task.orders, task.clock)
+            dump = _tokens_of(task, opened, row, decision, server_id=source.server_id(subclient))
         usage = usage_of(driver)
     finally:
         driver.close()
     exceptions = max(result.counters.exceptions, task.recorder.exceptions)
-    guarded = _guard(task, row, subclient, result)
+    is_part = is_dump and decision.level is not levels.RunLevel.FULL
+    guarded = 0 if is_part else _guard(task, row, subclient, result, is_dump=is_dump)
     uncatalogued = _catalog(task, row, subclient, result, is_partial=exceptions > 0)
     return Done(
         exceptions=exceptions + guarded + uncatalogued,
         result={"snapshot_file_id": result.snapshot_file_id, "tree_id": result.tree_id, "source": result.source_note},
-        record=lambda: record_copy(row, media, base, decision, result, exceptions=exceptions, usage=usage),
+        record=partial(
+            record_copy,
+            row,
+            media,
+            base,
+            decision,
+            result,
+            exceptions=exceptions,
+            usage=usage,
+            dump=dump,
+        ),
     )
 
 
@@ -93,9 +108,9 @@ def _catalog(task: Task, row: BackupCopy, subclient: Subclient, result: CopyResu
     return catalog_phase(task, row.snapshot, committed=committed)
 
 
-def _guard(task: Task, row: BackupCopy, subclient: Subclient, result: CopyResult) -> int:
+def _guard(task: Task, row: BackupCopy, subclient: Subclient, result: CopyResult, *, is_dump: bool) -> int:
     """RULES R10: 1 if the source looks as if it were not all there; what was copied is still whole."""
-    sentence = guard_source(row, result.counters)
+    sentence = guard_source(row, result.counters, is_full=is_dump)
     if not sentence:
         return 0
     where = " and ".join(subclient.content_paths).encode("utf-8", "surrogateescape")
@@ -108,67 +123,53 @@ def _guard(task: Task, row: BackupCopy, subclient: Subclient, result: CopyResult
     return 1
 
 
-def _open_sources(source: SnapshotSource, base: SnapshotRef | None, stack: ExitStack) -> tuple[SourceRoot, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Opened:
+    """What is read. ``dump`` None = the snapshot's own directories."""
+
+    roots: tuple[SourceRoot, ...]
+    dump: OpenDump | None = None
+
+
+def _open_sources(source: SnapshotSource, base: SnapshotRef | None, chosen: CopyBase, stack: ExitStack) -> _Opened:
     """The snapshot's roots, and beside each the older snapshot's, if the engine can tell what changed between them.
 
-    ``base`` None, or gone meanwhile: the copy walks the tree and compares with the parent on the medium.
+    ``base`` None, or gone meanwhile: the copy walks the tree and compares with the parent on the medium. An engine
+    that dumps is told what to build on instead (RULES L5).
     """
-    roots = stack.enter_context(source.engine.open(source.ref))
+    engine = source.engine
+    if chosen.base_dates is not None and isinstance(engine, Dumper):
+        order = DumpOrder(level=chosen.decision.number, base_dates=chosen.base_dates)
+        dump = stack.enter_context(engine.open_dump(source.ref, order))
+        return _Opened(roots=tuple(_source_root(root) for root in dump.roots), dump=dump)
+    roots = stack.enter_context(engine.open(source.ref))
     older: dict[str, Path] = {}
-    if base is not None and Capability.DIFF in source.engine.capabilities:
+    if base is not None and Capability.DIFF in engine.capabilities:
         with suppress(SnapshotMissing):
-            before = stack.enter_context(source.engine.open(base))
+            before = stack.enter_context(engine.open(base))
             older = {root.content_path: root.directory for root in before}
-    return tuple(
-        SourceRoot(
-            directory=root.directory,
-            stored_as=StoredPath(root.content_path.encode("utf-8", "surrogateescape")),
-            previous=older.get(root.content_path),
-            origins=root.origins,
-        )
-        for root in roots
+    return _Opened(roots=tuple(_source_root(root, older.get(root.content_path)) for root in roots))
+
+
+def _source_root(root: SnapshotRoot, previous: Path | None = None) -> SourceRoot:
+    return SourceRoot(
+        directory=root.directory,
+        stored_as=StoredPath(root.content_path.encode("utf-8", "surrogateescape")),
+        previous=previous,
+        origins=root.origins,
     )
 
 
-def _base(task: Task, row: BackupCopy, subclient: Subclient, copy: Copy) -> tuple[BackupCopy | None, levels.Decision]:
-    """What to compare with (RULES S3, B5, B8), and the level it makes; both are stored with the job.
-
-    An incremental compares with the last copied one of any kind, a differential with the last full that was copied.
-    """
-    latest = last_copied(subclient, copy, before=row.snapshot)
-    full = last_copied(subclient, copy, before=row.snapshot, is_full=True)
-    decide = partial(
-        levels.copy_level,
-        snapshot_level=row.snapshot.ran_level,
-        has_base=latest is not None,
-        base_number=latest.level_number if latest else None,
-        has_full=full is not None,
-        limit=incremental_limit(subclient.file_server),
-    )
-    decision = decide()
-    base = {levels.RunLevel.FULL: None, levels.RunLevel.DIFFERENTIAL: full}.get(decision.level, latest)
-    if base is not None and not _is_on_media(base):
-        base, decision = None, decide(base_is_damaged=True)
-    Job.objects.filter(pk=task.job.pk).update(
-        ran_level=decision.level.value,
-        level_number=decision.number,
-        level_reason=decision.reason or _why_not_as_asked(row.snapshot),
-    )
-    return base, decision
-
-
-def _why_not_as_asked(snapshot: Snapshot) -> str:
-    """The reason of the snapshot job, whose level the copy runs at."""
-    is_as_asked = snapshot.job is None or snapshot.asked_level == snapshot.ran_level
-    return "" if is_as_asked or snapshot.job is None else snapshot.job.level_reason
-
-
-def _is_on_media(base: BackupCopy) -> bool:
-    driver = resolve_media(base.media)
-    try:
-        return driver.exists(file_name(FileKind.SNAPSHOT, FileId(base.snapshot_file_id or "")))
-    finally:
-        driver.close()
+def _tokens_of(
+    task: Task, opened: _Opened, row: BackupCopy, decision: levels.Decision, *, server_id: int
+) -> DumpTokens | None:
+    """What the storage gave with the dump, for the next one (RULES L5); None = it was no dump."""
+    if opened.dump is None:
+        return None
+    told = tokens.accepted(opened.dump.dump_dates(), content=row.snapshot.content, number=decision.number)
+    for problem in told.problems:
+        task.tell("dump-token", f"{problem} The next copy will be full.", level=Level.WARNING)
+    return DumpTokens(server_id=server_id, dates=told.dates)
 
 
 def _plan(

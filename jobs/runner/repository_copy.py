@@ -8,13 +8,13 @@ from jobs.engine.events import Level, PhaseName
 from jobs.engine.ids import FileId
 from jobs.engine.operations import repository_copy
 from jobs.engine.operations.repository_copy import RepositoryCopyPlan
-from jobs.engine.repository.layout import FileKind, file_name
 from jobs.models import BackupCopy, Job
 from jobs.rules import levels
-from jobs.runner.copy_record import record_copy, usage_of
+from jobs.runner.copy_base import is_on_media
+from jobs.runner.copy_record import DumpTokens, record_copy, usage_of
 from jobs.runner.task import Task
 from jobs.selectors import last_copied
-from jobs.services.copy_states import mark_copying
+from jobs.services.copy_states import DUMP_DATES, DUMPED_FROM, mark_copying
 from jobs.services.failures import ConfigurationDeleted, SourceNotThere
 from jobs.services.feeding import Supply, feed_of, source_row
 from jobs.services.outcomes import Done, Outcome
@@ -73,7 +73,17 @@ def _copy(  # noqa: PLR0917 - the row, where it comes from and where it goes
         task.tell("source-is-partial", sentence, level=Level.WARNING)
     return Done(
         result={"snapshot_file_id": result.snapshot_file_id, "tree_id": result.tree_id, "source": result.source_note},
-        record=partial(record_copy, row, media, base, decision, result, exceptions=source.exceptions, usage=usage),
+        record=partial(
+            record_copy,
+            row,
+            media,
+            base,
+            decision,
+            result,
+            exceptions=source.exceptions,
+            usage=usage,
+            dump=_dump_of(source),
+        ),
     )
 
 
@@ -83,22 +93,26 @@ def _base(
     """The newest copy before it, and its level: that of the copy it is fed from, or full where none is left (B8)."""
     latest = last_copied(subclient, copy, before=row.snapshot)
     full = last_copied(subclient, copy, before=row.snapshot, is_full=True)
-    decision = levels.copy_level(
-        snapshot_level=source.ran_level or levels.RunLevel.FULL.value,
-        has_base=latest is not None,
-        base_is_damaged=latest is not None and not _is_on_media(latest),
-        base_number=latest.level_number if latest is not None else None,
-        has_full=full is not None,
-    )
+    if _dump_of(source) is not None:
+        # A dump holds what it holds, wherever it is brought.
+        level = levels.RunLevel(source.ran_level or levels.RunLevel.FULL)
+        decision = levels.Decision(level=level, number=source.level_number or 0)
+    else:
+        decision = levels.copy_level(
+            snapshot_level=source.ran_level or levels.RunLevel.FULL.value,
+            has_base=latest is not None,
+            base_is_damaged=latest is not None and not is_on_media(latest),
+            base_number=latest.level_number if latest is not None else None,
+            has_full=full is not None,
+        )
     Job.objects.filter(pk=task.job.pk).update(
         ran_level=decision.level.value, level_number=decision.number, level_reason=decision.reason
     )
     return None if decision.level is levels.RunLevel.FULL else latest, decision
 
 
-def _is_on_media(row: BackupCopy) -> bool:
-    driver = resolve_media(row.media)
-    try:
-        return driver.exists(file_name(FileKind.SNAPSHOT, FileId(row.snapshot_file_id or "")))
-    finally:
-        driver.close()
+def _dump_of(source: BackupCopy) -> DumpTokens | None:
+    """The tokens that come along with a dump; None = it is none (RULES L5)."""
+    if DUMPED_FROM not in source.tokens:
+        return None
+    return DumpTokens(server_id=source.tokens[DUMPED_FROM], dates=source.tokens.get(DUMP_DATES, {}))

@@ -28,6 +28,10 @@ class SnapshotSource:
     ref: SnapshotRef
     replica: SnapshotReplica | None = None
 
+    def server_id(self, subclient: Subclient) -> int:
+        """The file server it is read from."""
+        return subclient.file_server_id if self.replica is None else self.replica.file_server_id
+
     def older(self, base: BackupCopy | None, held: Snapshot | None) -> SnapshotRef | None:
         """The base's snapshot on the same storage; ``held`` is that of the primary, if it may still be read."""
         if self.replica is None:

@@ -15,6 +15,12 @@ from jobs.rules.retry import MOST_COPY_FAILURES
 FORMER_BASE: Final = "former_base"
 """Token of a row that is being copied: the base of what is on media, should this attempt fail (RULES L4)."""
 
+DUMP_DATES: Final = "dump_dates"
+"""Token of a row that is *copied*: what the storage gave with the dump, by content path (RULES L5)."""
+
+DUMPED_FROM: Final = "dumped_from"
+"""Token of a row that is a dump: the file server that gave it; to another its tokens say nothing."""
+
 
 def resting_state(row: BackupCopy) -> CopyState:
     """Where a copy that was stopped goes back to (RULES J3): what is on media stays, else *to be copied*."""

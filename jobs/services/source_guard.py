@@ -18,12 +18,13 @@ class NothingFrozen(JobRefusal):
     """Aging of the subclient is not stopped: there is nothing to acknowledge."""
 
 
-def guard_source(row: BackupCopy, counters: Counters) -> str:
+def guard_source(row: BackupCopy, counters: Counters, *, is_full: bool = False) -> str:
     """Compare what a backup copy just found with the copy before it, on the same medium; freezes aging if it must.
 
     Empty = all is well; else the sentence with which the job ends *completed with errors*. Idempotent.
+    ``is_full``: it is compared with the last full, for dumps of a lower level hold the changes only (L1).
     """
-    before = last_copied(row.snapshot.subclient, row.copy, before=row.snapshot)
+    before = last_copied(row.snapshot.subclient, row.copy, before=row.snapshot, is_full=is_full)
     sentence = source_guard(
         before_files=before.files if before else None,
         before_bytes=before.logical_bytes if before else None,

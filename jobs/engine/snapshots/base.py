@@ -6,7 +6,7 @@ process may pick up where another died. Names follow RULES O2; a driver refuses 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -37,6 +37,8 @@ class Capability(StrEnum):
     """RULES P2: keeps one snapshot as diff base."""
     REPLICATE = "replicate"
     """Takes over snapshots of another storage: a :class:`Replicator`."""
+    DUMP_TOKENS = "dump_tokens"
+    """RULES L5: is read by dumps of levels, each with a token that the next one is built on: a :class:`Dumper`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +123,25 @@ class Reverted:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DumpOrder:
+    """What a dump is to hold (RULES L1, L5): the changes since the dump that ``base_dates`` names, per content path.
+
+    The tokens are those of an earlier :class:`OpenDump` as they came, ``"0"`` for level 0: everything.
+    """
+
+    level: int
+    base_dates: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenDump:
+    """A dump that can be read. ``dump_dates`` may be asked once ``roots`` were read to their ends: its own tokens."""
+
+    roots: tuple[SnapshotRoot, ...]
+    dump_dates: Callable[[], Mapping[str, str]]
+
+
 class SnapshotEngine(Protocol):
     """One storage. All methods raise errors of :mod:`jobs.engine.errors` only."""
 
@@ -190,3 +211,14 @@ class Reverter(Protocol):
 
     def was_exchanged_since(self, ref: SnapshotRef) -> bool | None:
         """Whether the live data was exchanged for another since that snapshot; None = this storage cannot tell."""
+
+
+@runtime_checkable
+class Dumper(Protocol):
+    """What an engine with ``Capability.DUMP_TOKENS`` does where a backup copy reads it, instead of ``open`` (L5)."""
+
+    def open_dump(self, ref: SnapshotRef, order: DumpOrder) -> AbstractContextManager[OpenDump]:
+        """Read the snapshot as a dump for the length of the context; leaves no mark of it on the storage.
+
+        Raises SnapshotMissing, SourceUnavailable, and InvalidOptions for a token that the storage does not accept.
+        """
