@@ -53,8 +53,8 @@ def make_file_server(*, name: str = "fs1", engine: str = "directory", **options:
 
 
 def make_policy(*, name: str = "gold", media: Media | None = None, is_inline: bool = False) -> StoragePolicy:
-    """A policy with its primary snap copy, and a backup copy if a medium is given."""
-    policy = create_policy(user=None, name=name, is_inline=is_inline)
+    """A policy with its primary snap copy, and a backup copy if a medium is given; without a catalog."""
+    policy = create_policy(user=None, name=name, is_inline=is_inline, catalog="skip")
     if media:
         create_copy(policy, user=None, name="backup", media=media)
     return policy

@@ -30,6 +30,7 @@ from jobs.engine.repository.snapshot_file import read_snapshot_file
 from jobs.engine.snapshots.base import Capability, SnapshotRoot
 from jobs.engine.source.diff import DiffUnavailable
 from jobs.models import BackupCopy, CatalogState, CopyState, Snapshot
+from jobs.progress import display
 from jobs.rules import states
 from jobs.rules.catalog_source import CatalogChoice, CatalogFacts, CatalogSource, choose_catalog_source
 from jobs.runner.references import ref_from_row
@@ -54,6 +55,7 @@ class Cataloguer:
     media_only: bool = False
     told: int = 0
     failures: int = 0
+    _unread_paths: list[str] = field(default_factory=list)
     _readers: dict[int, BlobReader] = field(default_factory=dict)
     _stack: ExitStack = field(default_factory=ExitStack)
 
@@ -78,6 +80,7 @@ class Cataloguer:
             self._failed(snapshot, str(error))
             return False
         self.told += loaded.told
+        self._tell_unread(snapshot)
         moment = timezone.localtime(snapshot.taken_at)
         self.task.tell(
             "catalogued",
@@ -189,7 +192,15 @@ class Cataloguer:
         self.task.recorder.emit(Progress(counters=Counters(files_done=self.told + told)))
 
     def _unread(self, failed: FileFailed) -> None:
-        self.task.recorder.emit(failed)
+        """The snapshot or copy that left it out is who failed; here it is told once, for all of them."""
+        self._unread_paths.append(display(failed.path))
+
+    def _tell_unread(self, snapshot: Snapshot) -> None:
+        if paths := self._unread_paths:
+            more = f" and {len(paths) - 1:,} more" if len(paths) > 1 else ""
+            sentence = f"In the catalog of {snapshot.name} {paths[0]}{more} is missing: it could not be read."
+            self.task.tell("catalog-unread", sentence, level=Level.WARNING)
+            self._unread_paths = []
 
     def _failed(self, snapshot: Snapshot, why: str) -> None:
         self.failures += 1

@@ -78,6 +78,11 @@ def launch_catalog(
     return dispatch(job.pk)
 
 
+def catalog_wishes(job: Job) -> dict[str, Any]:
+    """What a catalog job was asked for, as keywords of :func:`launch_catalog`."""
+    return {name: bool(job.parameters.get(name)) for name in (EVERYTHING, REBUILD, MEDIA_ONLY)}
+
+
 def launch_catalogs(*, scope: Scope, **given: Any) -> Launched:
     """For every active subclient of the scope; see :func:`launch_catalog`. Nothing to do is no refusal."""
     launched = Launched()
@@ -91,10 +96,15 @@ def launch_catalogs(*, scope: Scope, **given: Any) -> Launched:
     return launched
 
 
+def catalogable(subclient: Subclient) -> QuerySet[Snapshot]:
+    """Snapshots that are not catalogued and could be: their data is still there."""
+    missing = (CatalogState.SKIPPED, *_WAITS)
+    return Snapshot.objects.filter(_has_data(), subclient=subclient, catalog_state__in=missing)
+
+
 def mark_for_catalog(subclient: Subclient) -> int:
     """What was skipped is to be catalogued, as far as its data is still there. Returns how many."""
-    skipped = Snapshot.objects.filter(subclient=subclient, catalog_state=CatalogState.SKIPPED)
-    return skipped.filter(_has_data()).update(catalog_state=CatalogState.PENDING)
+    return catalogable(subclient).update(catalog_state=CatalogState.PENDING)
 
 
 def forget_lost(subclients: QuerySet[Subclient] | None = None) -> int:

@@ -8,6 +8,7 @@ from jobs.engine.plan import Overwrite
 from jobs.models import How, Initiator, Job, Level, Operation, Snapshot, SnapshotReplica
 from jobs.progress import note
 from jobs.rules import states
+from jobs.services.catalog import catalog_wishes, launch_catalog
 from jobs.services.errors import CannotLaunch
 from jobs.services.launch import (
     Actor,
@@ -47,6 +48,8 @@ def resubmit_job(job: Job, *, user: Actor = None, initiator: str = Initiator.PER
             again = launch_prune(media=job.media, **who)
         case Operation.VERIFY if job.media:
             again = launch_verify(media=job.media, percent=job.parameters.get("percent", DEFAULT_PERCENT), **who)
+        case Operation.CATALOG if job.subclient:
+            again = launch_catalog(job.subclient, **catalog_wishes(job), **who)
         case Operation.TEST:
             again = _test_again(job, who)
         case Operation.DEMO:

@@ -19,6 +19,7 @@ from jobs.selectors import holds_on
 from jobs.selectors_pages.chain import chain, level_forecast
 from jobs.selectors_pages.protection import SubclientState, active_backup_copies, subclient_states
 from jobs.selectors_pages.upkeep import limit_warnings
+from jobs.services.catalog import catalogable
 from jobs.services.replicas import secondary_copies_of
 from policies.models import CopyKind, FileServer, Subclient
 from snapcopy_site.lib.paging import key_of
@@ -90,6 +91,18 @@ def copy_now(request: HttpRequest, server: str, name: str) -> HttpResponseRedire
     )
 
 
+@operator_required
+@require_POST
+def catalog_now(request: HttpRequest, server: str, name: str) -> HttpResponseRedirect:
+    """Catalogue every snapshot that is not yet, also what the policy skipped (RULES S4)."""
+    found = found_or_404(server, name)
+    return launch(
+        request,
+        lambda: services.launch_catalog(found, everything=True, user=request.user),
+        back=address(found),
+    )
+
+
 @admin_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def delete_snapshot(request: HttpRequest, pk: int) -> HttpResponse:
@@ -136,6 +149,7 @@ def context(row: SubclientState, *, before: int | None = None, form: MarkForm | 
         "copies": active_backup_copies(found),
         "secondaries": secondary_copies_of(found),
         "frozen": [found] if found.aging_frozen_at else [],
+        "uncatalogued": catalogable(found).count(),
         "limits": limit_warnings(pk=found.pk),
     }
 

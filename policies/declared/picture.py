@@ -123,6 +123,7 @@ def _policy(policy: StoragePolicy) -> Plain:
         "description": policy.description,
         "inline": policy.is_inline,
         "active": policy.is_active,
+        "catalog": policy.catalog,
         "backup_source": _name(policy.backup_source),
         "allow_primary": policy.allow_primary,
         "selection": policy.selection,

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from policies.models import (
+    CatalogMode,
     CopyKind,
     MissedRun,
     OverdueAction,
@@ -161,6 +162,7 @@ SECTIONS: Final = (
             _text("description"),
             _flag("inline"),
             _flag("active"),
+            _choice("catalog", list(CatalogMode.values)),
             _text("backup_source", may_be_null=True),
             _flag("allow_primary"),
             _choice("selection", list(Selection.values)),

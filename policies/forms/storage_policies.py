@@ -19,7 +19,7 @@ from policies.forms.retention import (
     typed_retention,
 )
 from policies.forms.service_form import Section, ServiceForm, described_choice
-from policies.models import CopyKind, OverdueAction, Period, Retention, Selection, StoragePolicy, Subclient
+from policies.models import CatalogMode, CopyKind, OverdueAction, Period, Retention, Selection, StoragePolicy, Subclient
 from policies.services import create_copy, create_policy, update_copy, update_policy
 
 FIRST_COPY_NAME: Final = "backup"
@@ -28,6 +28,7 @@ _NAMES: Final = (
     "description",
     "is_inline",
     "is_active",
+    "catalog",
     "selection",
     "selection_period",
     "selection_starts_on",
@@ -45,6 +46,17 @@ _SELECTIONS: Final = {
     Selection.LAST: "One full of each period: the last. It is a candidate until the period is over.",
 }
 
+_CATALOG_LABELS: Final = {
+    CatalogMode.INLINE: "At once",
+    CatalogMode.DEFERRED: "Later, by a schedule",
+    CatalogMode.SKIP: "Not at all",
+}
+_CATALOGS: Final = {
+    CatalogMode.INLINE: "A phase of the job: files can be browsed and searched as soon as it is over.",
+    CatalogMode.DEFERRED: "A schedule of the kind “Deferred catalog” does it, so that snapshots are quick.",
+    CatalogMode.SKIP: "Files are found by reading the repository, folder by folder. It can be made up for later.",
+}
+
 
 class PolicyForm(ServiceForm):
     """Create a policy with, if a medium is chosen, its first backup copy; or edit ``instance``."""
@@ -59,6 +71,11 @@ class PolicyForm(ServiceForm):
         required=False,
         help_text="Inline: the backup copies are part of the snapshot job. Off: they run later, by a schedule, "
         "with Copy now or by a script. A failed copy never fails the snapshot.",
+    )
+    catalog = forms.ChoiceField(
+        label="Catalog",
+        choices=[(mode.value, described_choice(_CATALOG_LABELS[mode], _CATALOGS[mode])) for mode in CatalogMode],
+        widget=forms.RadioSelect,
     )
     selection = forms.ChoiceField(
         label="Copy",
@@ -116,6 +133,7 @@ class PolicyForm(ServiceForm):
             sections += self._first_sections()
         return [
             *sections,
+            Section(title="How files are found again", fields=self.some("catalog")),
             Section(title="Which snapshots are copied", fields=self.some("selection")),
             Section(title="", fields=self.some("selection_period"), when="period"),
             Section(title="", fields=self.some("selection_starts_on", "defer_days"), is_row=True),

@@ -33,7 +33,7 @@ class StoragePolicy(Timestamped):
     selection_starts_on = models.DateField("start date", null=True, blank=True)
     defer_days = models.PositiveSmallIntegerField(default=0)
     excluded_subclients = models.ManyToManyField("policies.Subclient", blank=True, related_name="excluded_by_policies")
-    catalog = models.CharField(max_length=10, choices=CatalogMode, default=CatalogMode.SKIP)
+    catalog = models.CharField(max_length=10, choices=CatalogMode, default=CatalogMode.INLINE)
     alert_after_hours = models.PositiveSmallIntegerField(default=48)
     overdue_after_days = models.PositiveSmallIntegerField(default=14)
     overdue_action = models.CharField(max_length=12, choices=OverdueAction, default=OverdueAction.ALERT)

@@ -24,6 +24,7 @@ class PolicyValues(TypedDict, total=False):
     description: str
     is_inline: bool
     is_active: bool
+    catalog: str
     backup_source: Copy | None
     allow_primary: bool
     selection: str

@@ -29,7 +29,10 @@ Found = TypeVar("Found")
 
 
 def configure(folder: Path, *, name: str = "tree", is_inline: bool = False, **policy: Any) -> Subclient:
-    """A subclient over ``folder/source`` on a directory engine, with one backup copy on a disk below ``folder``."""
+    """A subclient over ``folder/source`` on a directory engine, with one backup copy on a disk below ``folder``.
+
+    Without a catalog unless told otherwise.
+    """
     (folder / "source").mkdir(parents=True, exist_ok=True)
     medium = configuration.create_media(
         name=f"disk-{name}",
@@ -38,6 +41,7 @@ def configure(folder: Path, *, name: str = "tree", is_inline: bool = False, **po
         secrets={REPOSITORY_PASSWORD: Secret(PASSWORD)},
         user=None,
     )
+    policy = {"catalog": "skip", **policy}
     made = configuration.create_policy(name=f"policy-{name}", is_inline=is_inline, user=None, **policy)
     configuration.create_copy(made, name="backup", media=medium, user=None)
     server = configuration.create_file_server(

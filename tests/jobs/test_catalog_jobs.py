@@ -7,10 +7,16 @@ import shutil
 from pathlib import Path
 
 import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
+from jobs.catalog.loading import load
 from jobs.catalog.names import to_bytes
 from jobs.models import BackupCopy, CatalogState, CatalogVersion, Initiator, Job, JobState, Operation, Snapshot
+from jobs.runner.orders import MustStop
 from jobs.services import (
     CannotLaunch,
     NothingNew,
@@ -23,8 +29,9 @@ from jobs.services import (
     run_schedule_now,
 )
 from policies.models import CatalogMode, ScheduledOperation, StoragePolicy, Subclient
+from snapcopy_site.lib.roles import Role
 from tests.catalog.histories import all_rows, found_at
-from tests.factories import make_schedule
+from tests.factories import make_schedule, make_user
 from tests.job_factories import make_node
 from tests.jobs.farm import configure
 from tests.jobs.here import run, work_off
@@ -223,3 +230,53 @@ def test_s4_a_schedule_launches_the_deferred_catalog(subclient: Subclient) -> No
     run_schedule_now(schedule, user=None)
     work_off()
     assert Job.objects.get(operation=Operation.CATALOG).state == JobState.COMPLETED
+
+
+def test_the_command_makes_what_is_missing_and_all_of_it_anew(
+    subclient: Subclient, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    snapshot = snap(subclient)
+    call_command("catalog", "build", subclient.path)
+    work_off()
+    assert held(snapshot) == TREE
+    call_command("catalog", "build", "--policy", subclient.policy.name)
+    assert "Nothing new" in capsys.readouterr().out
+    call_command("catalog", "rebuild", "--all")
+    work_off()
+    assert held(snapshot) == TREE
+    with pytest.raises(CommandError, match="goes with nothing else"):
+        call_command("catalog", "build", subclient.path, "--all")
+
+
+def test_a_killed_rebuild_goes_on_where_it_was(
+    subclient: Subclient, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogued(subclient, CatalogMode.INLINE)
+    first = snap(subclient)
+    (source / "a" / "two").unlink()
+    second = snap(subclient)
+    before = all_rows(subclient.pk)
+    real, seen = load, []
+
+    def die_at_the_second(*arguments: object, **named: object) -> object:
+        seen.append(arguments)
+        if len(seen) == 2:
+            raise MustStop("the node stops", lost=False)
+        return real(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("jobs.runner.cataloguing.load", die_at_the_second)
+    job = run(launch_catalog(subclient, rebuild=True))
+    assert (job.state, job.attempt) == (JobState.COMPLETED, 2)
+    assert [arguments[1] for arguments in seen] == [first.taken_at, second.taken_at, second.taken_at]
+    assert all_rows(subclient.pk) == before
+
+
+def test_a_page_offers_to_catalogue_what_is_not(subclient: Subclient, source: Path, client: Client) -> None:
+    client.force_login(make_user(Role.OPERATOR))
+    page = reverse("subclient", args=(subclient.file_server.name, subclient.name))
+    snapshot = snap(subclient)
+    assert "Catalog now" in client.get(page).content.decode()
+    client.post(reverse("catalog-now", args=(subclient.file_server.name, subclient.name)))
+    work_off()
+    assert held(snapshot) == TREE
+    assert "Catalog now" not in client.get(page).content.decode()

@@ -205,6 +205,7 @@ POLICY = {
     "copy_name": "",
     "copy_days": "30",
     "copy_cycles": "1",
+    "catalog": "inline",
     "selection": "all",
     "defer_days": "0",
     "alert_after_hours": "48",
