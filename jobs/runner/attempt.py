@@ -26,6 +26,7 @@ from jobs.runner import (
     probe,
     prune,
     restore,
+    revert,
     secondary_copy,
     snapshot,
     snapshot_deletion,
@@ -49,6 +50,7 @@ _RUNNERS: Final[Mapping[str, Callable[[Task], Outcome]]] = {
     Operation.PRUNE: prune.run,
     Operation.VERIFY: verify.run,
     Operation.CATALOG: catalog.run,
+    Operation.REVERT: revert.run,
     Operation.MOUNT: mounting.mount,
     Operation.UNMOUNT: mounting.unmount,
     Operation.TEST: probe.run,
@@ -89,6 +91,7 @@ class Attempt:
             "copy__target_server",
             "replica__snapshot",
             "replica__file_server",
+            "snapshot",
             "media",
             "started_by",
         ).get(pk=self.job_id)

@@ -35,7 +35,7 @@ def run(task: Task) -> Outcome:
     subclient = task.job.subclient
     if subclient is None:
         raise ConfigurationDeleted("The subclient of this job was deleted.")
-    snapshot = Snapshot.objects.filter(job=task.job).first() or _take(task, subclient)
+    snapshot = Snapshot.objects.filter(job=task.job).first() or take(task, subclient)
     result: dict[str, object] = {"snapshot": snapshot.name}
     failures = _catalog(task, snapshot, subclient)
     children = _launch_inline(task, subclient)
@@ -54,7 +54,8 @@ def _catalog(task: Task, snapshot: Snapshot, subclient: Subclient) -> int:
     return catalog_phase(task, snapshot)
 
 
-def _take(task: Task, subclient: Subclient) -> Snapshot:
+def take(task: Task, subclient: Subclient, *, pin_reason: str = "") -> Snapshot:
+    """Take it and write its row. ``pin_reason``: it is a safety snapshot, pinned, and not what the job is about."""
     job = task.job
     task.phase(PhaseName.PREPARE)
     engine = build_engine(subclient.file_server)
@@ -65,7 +66,7 @@ def _take(task: Task, subclient: Subclient) -> Snapshot:
     with quiesced(task, subclient):
         task.phase(PhaseName.SNAPSHOT)
         ref = engine.create(name, subclient.content_paths, task.orders)
-        snapshot = _record(job, subclient, ref, decision)
+        snapshot = _record(job, subclient, ref, decision, pin_reason=pin_reason)
     task.tell("snapshot-taken", f"Snapshot {snapshot.name} of {', '.join(ref.content)} was taken.")
     for failed in ref.unread:
         task.recorder.emit(failed)
@@ -117,7 +118,9 @@ def _decide(job: Job, subclient: Subclient) -> levels.Decision:
     return decision
 
 
-def _record(job: Job, subclient: Subclient, ref: SnapshotRef, decision: levels.Decision) -> Snapshot:
+def _record(
+    job: Job, subclient: Subclient, ref: SnapshotRef, decision: levels.Decision, *, pin_reason: str
+) -> Snapshot:
     """The row at once, so that a death right after never loses the snapshot; selected for copying with it."""
     is_skipped = subclient.policy.catalog == CatalogMode.SKIP
     with transaction.atomic():
@@ -133,10 +136,13 @@ def _record(job: Job, subclient: Subclient, ref: SnapshotRef, decision: levels.D
             ran_level=decision.level.value,
             level_number=decision.number,
             catalog_state=CatalogState.SKIPPED if is_skipped else CatalogState.PENDING,
+            is_pinned=bool(pin_reason),
+            pin_reason=pin_reason,
             exclusive_bytes=ref.exclusive_bytes,
             taken_at=datetime.fromtimestamp(ref.taken_at_ns / 1e9, tz=UTC),
         )
-        Job.objects.filter(pk=job.pk).update(snapshot=snapshot)
+        if not pin_reason:
+            Job.objects.filter(pk=job.pk).update(snapshot=snapshot)
         refresh_selection(subclient)
     return snapshot
 

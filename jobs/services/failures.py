@@ -10,6 +10,7 @@
     ├── CommandFailed          a command of the subclient did not run, ended badly, or took too long
     ├── TestFailed             a step of a Test did not pass
     ├── VerificationFailed     something on a medium is damaged or missing
+    ├── RevertChanged          a revert would cost more now than was shown and accepted
     ├── SampleDataFailed       a job of the sample data did not end as planned
     └── Unexpected             an error nobody foresaw; the node's log has the details
 """
@@ -43,6 +44,11 @@ class TestFailed(Permanent):
 class VerificationFailed(Permanent):
     code = "verification-failed"
     default_hint = "The result names what is damaged and which paths it touches; copy those snapshots again."
+
+
+class RevertChanged(Permanent):
+    code = "revert-changed"
+    default_hint = "Look at the revert again: its page shows what would be lost now."
 
 
 class SampleDataFailed(Permanent):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from jobs.models import BackupCopy, CopyState, Snapshot, SnapshotState
+from jobs.models import BackupCopy, CopyState, Operation, Snapshot, SnapshotState
 from jobs.rules import states
-from jobs.selectors import backup_copies_of_policy, holds_on, waiting_backup_copies
+from jobs.selectors import active_jobs, backup_copies_of_policy, holds_on, waiting_backup_copies
 from jobs.services.errors import CannotLaunch
 from jobs.services.feeding import Supply, feed_of
 from policies.models import Copy, Subclient
@@ -46,12 +46,16 @@ def refuse_held(snapshot: Snapshot) -> None:
 
 
 def refuse_inactive(subclient: Subclient) -> None:
+    """Nothing starts of what is switched off, nor while its live data is being reverted (RULES S6)."""
     if not subclient.is_active:
         raise CannotLaunch(f"{subclient.path} is switched off.", hint="Switch it on on its form.")
     if not subclient.file_server.is_active:
         raise CannotLaunch(f"The file server {subclient.file_server.name} is switched off.")
     if not subclient.policy.is_active:
         raise CannotLaunch(f"The storage policy {subclient.policy.name} is switched off.")
+    reverting = active_jobs().filter(operation=Operation.REVERT, subclient=subclient).first()
+    if reverting is not None:
+        raise CannotLaunch(f"Job {reverting.pk} reverts {subclient.path}: wait until it is over.", job=reverting)
 
 
 def first_backup_copy(subclient: Subclient) -> Copy:
