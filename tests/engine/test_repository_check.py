@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 from collections.abc import Callable
@@ -10,17 +11,18 @@ from pathlib import Path
 import pytest
 
 from jobs.engine.clock import SystemClock
-from jobs.engine.errors import InvalidOptions, Killed
+from jobs.engine.errors import Killed
 from jobs.engine.events import Event, FreeRun, Level, Notice, NullSink
 from jobs.engine.operations import check
 from jobs.engine.operations.check import CheckPlan, CheckResult
+from jobs.engine.operations.rotation import Pace
 from jobs.engine.repository.layout import FileKind
 from jobs.engine.repository.lock_file import list_locks
 from jobs.engine.repository.repository import Repository
 
 from .repositories import PASSWORD, Filled, append, disk_at, fill, new_repository, some_files
 
-WHOLE = CheckPlan(read_data_percent=100)
+WHOLE = CheckPlan(pace=Pace(percent=100))
 
 
 class QuickClock(SystemClock):
@@ -68,12 +70,11 @@ def test_a_sound_repository_has_no_problems(path: Path) -> None:
 
 
 def test_only_the_asked_part_of_the_data_is_read(path: Path) -> None:
-    total = len(packs(path))
+    total = sum(pack.stat().st_size for pack in packs(path))
     assert checked(path, CheckPlan()).packs_read == 0
-    assert checked(path, CheckPlan(read_data_percent=0.001)).packs_read == 1
-    assert checked(path, CheckPlan(read_data_percent=50)).packs_read == round(total / 2)
-    with pytest.raises(InvalidOptions):
-        CheckPlan(read_data_percent=101)
+    assert checked(path, CheckPlan(pace=Pace(percent=0.001))).packs_read == 1
+    half = checked(path, CheckPlan(pace=Pace(percent=50)))
+    assert total / 2 <= half.bytes_read < total
 
 
 def test_a_flipped_bit_in_a_pack_is_found_by_reading_and_its_file_is_named(path: Path) -> None:
@@ -90,15 +91,25 @@ def test_a_flipped_bit_in_a_pack_is_found_by_reading_and_its_file_is_named(path:
     assert checked(path).ok
 
 
-@pytest.mark.parametrize("damage", [Path.unlink, lambda pack: pack.write_bytes(pack.read_bytes()[:-1])])
+@pytest.mark.parametrize("damage", [Path.unlink, lambda pack: os.truncate(pack, 5000)])
 def test_a_missing_or_short_pack_is_found_without_reading_data(path: Path, damage: Callable[[Path], object]) -> None:
     victim = max(packs(path), key=lambda pack: pack.stat().st_size)
     damage(victim)
     result = checked(path, CheckPlan())
     assert result.damaged_packs == (victim.name,)
     assert [problem.name for problem in result.problems] == [f"data/{victim.name[:2]}/{victim.name}"]
+    assert result.problems[0].sentence.endswith(("blobs cannot be read.", "blob cannot be read."))
     assert result.touched
     assert all(touched.path.startswith(b"/d/f") for touched in result.touched)
+    assert all(touched.packs == (victim.name,) for touched in result.touched)
+
+
+def test_a_pack_that_lost_only_its_end_has_lost_no_blob(path: Path) -> None:
+    victim = max(packs(path), key=lambda pack: pack.stat().st_size)
+    os.truncate(victim, victim.stat().st_size - 1)
+    result = checked(path, CheckPlan())
+    assert (result.damaged_packs, result.lost_blobs, result.touched) == ((victim.name,), 0, ())
+    assert "All of its blobs are whole" in result.problems[0].sentence
 
 
 def test_lost_index_files_are_problems_that_name_the_blobs(path: Path) -> None:

@@ -26,6 +26,7 @@ from jobs.engine.operations import backup_copy, check, prune, restore
 from jobs.engine.operations.browse import Browser
 from jobs.engine.operations.check import CheckPlan
 from jobs.engine.operations.prune import PrunePlan
+from jobs.engine.operations.rotation import Pace
 from jobs.engine.plan import CopyPlan, CopySettings, RestorePlan, SourceRoot, StoredPath
 from jobs.engine.repository.claims import Claims
 from jobs.engine.repository.index_file import IndexWriter
@@ -195,7 +196,7 @@ def everything(path: Path, base: Path) -> Iterator[tuple[str, Callable[[], objec
         yield f"restore {name[:8]}", lambda name=name: restored(name)  # type: ignore[misc]
     yield (
         "check",
-        lambda: check.run(CheckPlan(read_data_percent=100), disk_at(path), PASSWORD, sink, control, clock),
+        lambda: check.run(CheckPlan(pace=Pace(percent=100)), disk_at(path), PASSWORD, sink, control, clock),
     )
     yield "copy", lambda: backup_copy.run(copy, disk_at(path), PASSWORD, sink, control, clock)
     yield "prune", lambda: prune.run(PrunePlan(max_unused_percent=0), disk_at(path), PASSWORD, sink, control, clock)

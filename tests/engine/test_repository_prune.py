@@ -20,6 +20,7 @@ from jobs.engine.operations import check, forget, prune
 from jobs.engine.operations.check import CheckPlan
 from jobs.engine.operations.forget import ForgetPlan
 from jobs.engine.operations.prune import PrunePlan, PruneResult
+from jobs.engine.operations.rotation import Pace
 from jobs.engine.repository.index_load import load_index
 from jobs.engine.repository.layout import BlobKind, FileKind
 from jobs.engine.repository.lock import locked
@@ -64,7 +65,7 @@ def contents(path: Path) -> dict[FileId | None, Contents]:
 
 
 def assert_sound(path: Path) -> check.CheckResult:
-    plan = CheckPlan(read_data_percent=100)
+    plan = CheckPlan(pace=Pace(percent=100))
     result = check.run(plan, disk_at(path), PASSWORD, NullSink(), FreeRun(), QuickClock())
     assert result.problems == ()
     return result

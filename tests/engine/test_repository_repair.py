@@ -1,4 +1,4 @@
-"""Repair: the index from the packs, and damaged packs replaced by what is whole in them."""
+"""Repair: the index from the packs, and damaged packs replaced by what is whole in them, without another source."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ import pytest
 from jobs.engine.clock import SystemClock
 from jobs.engine.events import FreeRun, NullSink
 from jobs.engine.ids import FileId
-from jobs.engine.operations import check, repair
+from jobs.engine.operations import check, mend, repair
 from jobs.engine.operations.check import CheckPlan, CheckResult
-from jobs.engine.operations.repair import RebuildPlan, RebuildResult, SalvagePlan, SalvageResult
+from jobs.engine.operations.mend import MendPlan, MendResult
+from jobs.engine.operations.repair import RebuildPlan, RebuildResult
+from jobs.engine.operations.rotation import Pace
 from jobs.engine.repository.layout import FileKind
 from jobs.engine.repository.repository import Repository
 
@@ -30,7 +32,7 @@ class QuickClock(SystemClock):
 
 
 def checked(path: Path) -> CheckResult:
-    return check.run(CheckPlan(read_data_percent=100), disk_at(path), PASSWORD, NullSink(), FreeRun(), QuickClock())
+    return check.run(CheckPlan(pace=Pace(percent=100)), disk_at(path), PASSWORD, NullSink(), FreeRun(), QuickClock())
 
 
 def rebuilt(path: Path, *, read_all: bool = False) -> RebuildResult:
@@ -38,9 +40,9 @@ def rebuilt(path: Path, *, read_all: bool = False) -> RebuildResult:
     return repair.rebuild_index(plan, disk_at(path), PASSWORD, NullSink(), FreeRun(), QuickClock())
 
 
-def salvaged(path: Path, *packs: FileId) -> SalvageResult:
-    plan = SalvagePlan(packs=packs)
-    return repair.salvage_packs(plan, disk_at(path), PASSWORD, NullSink(), FreeRun(), QuickClock())
+def mended(path: Path, *packs: FileId) -> MendResult:
+    plan = MendPlan(suspects=frozenset(packs))
+    return mend.run(plan, disk_at(path), PASSWORD, NullSink(), FreeRun(), QuickClock())
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +108,7 @@ def test_what_is_whole_in_a_damaged_pack_is_saved_and_the_source_brings_back_the
     victim.write_bytes(broken)
     found = checked(path)
     assert found.damaged_packs == (victim.name,)
-    result = salvaged(path, *found.damaged_packs)
+    result = mended(path, *found.damaged_packs)
     assert (result.packs_removed, result.blobs_lost) == (1, 1)
     assert result.blobs_saved > 1
     after = checked(path)
@@ -123,7 +125,7 @@ def test_what_is_whole_in_a_damaged_pack_is_saved_and_the_source_brings_back_the
 def test_a_missing_pack_can_be_salvaged_too(path: Path) -> None:
     victim = packs(path)[-1]
     victim.unlink()
-    result = salvaged(path, FileId(victim.name))
+    result = mended(path, FileId(victim.name))
     assert result.blobs_saved == 0
     assert result.blobs_lost > 0
     assert checked(path).damaged_packs == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Final
 
@@ -153,10 +154,18 @@ def test_a_run_without_a_pace_reads_nothing() -> None:
     assert Medium().run(Pace(percent=50), now=0) == set()
 
 
-@pytest.mark.parametrize("wrong", [{"percent": -1}, {"percent": 101}, {"runs": 0}, {"seconds": 0}])
-def test_an_impossible_pace_is_refused(wrong: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: Pace(percent=-1),
+        lambda: Pace(percent=101),
+        lambda: Pace(runs=0),
+        lambda: Pace(seconds=0),
+    ],
+)
+def test_an_impossible_pace_is_refused(wrong: Callable[[], Pace]) -> None:
     with pytest.raises(InvalidOptions):
-        Pace(**wrong)
+        wrong()
 
 
 def test_of_a_hundred_thousand_packs_the_oldest_day_is_chosen() -> None:

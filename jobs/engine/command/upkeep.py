@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
 from dataclasses import asdict
 from datetime import timedelta
@@ -11,6 +12,8 @@ from ..ids import FileId
 from ..operations import check as checking
 from ..operations import forget as forgetting
 from ..operations import prune as pruning
+from ..operations.rotation import Pace
+from ..operations.touching import Touched
 from ..repository.lock_file import clear_locks
 from ..repository.snapshot_file import find_snapshot_file
 from .console import size, write_json
@@ -18,7 +21,7 @@ from .session import Session
 
 
 def check(arguments: Namespace, session: Session) -> int:
-    plan = checking.CheckPlan(read_data_percent=arguments.read_data)
+    plan = checking.CheckPlan(pace=Pace(percent=arguments.read_data))
     result = checking.run(plan, session.media, session.password, session.sink, session.control, session.clock)
     if session.as_json:
         write_json({"event": "result", "ok": result.ok, **asdict(result)})
@@ -28,9 +31,17 @@ def check(arguments: Namespace, session: Session) -> int:
         f"{result.packs:,} packs; {result.packs_read:,} packs ({size(result.bytes_read)}) read"
     )
     for touched in result.touched:
-        print(f"cannot be restored whole: {touched}")
+        print(f"cannot be restored whole: {_named(touched)}")
+    if result.touched_count > len(result.touched):
+        print(f"and {result.touched_count - len(result.touched):,} more paths")
     print("No errors were found." if result.ok else f"{len(result.problems)} problems; each is named above.")
     return 0 if result.ok else 1
+
+
+def _named(touched: Touched) -> str:
+    path = os.fsdecode(touched.path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    below = " and everything below it" if touched.is_folder else ""
+    return f"{path}{below} (in {', '.join(file[:8] for file in touched.files)})"
 
 
 def forget(arguments: Namespace, session: Session) -> int:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,11 +10,10 @@ import numpy as np
 
 from ..errors import RepositoryDamaged
 from ..events import Control
-from ..ids import BlobId, FileId
+from ..ids import BlobId
 from ..repository.index import Flags, Index, id_words
 from ..repository.layout import BlobKind
 from ..repository.reader import BlobReader, not_indexed
-from ..repository.snapshot_file import SnapshotFile
 from ..repository.tree import tree_references
 
 _TREES_AT_ONCE: Final = 256
@@ -45,6 +43,18 @@ class Marks:
             flags[rows[hit]] = True
             unknown &= ~hit
         return _chosen(wanted, fresh), _chosen(wanted, unknown)
+
+    def has_many(self, kind: BlobKind, ids: Sequence[BlobId]) -> Flags:
+        """Which of ``ids`` are marked."""
+        marked = np.zeros(len(ids), dtype=np.bool_)
+        if not ids:
+            return marked
+        words = id_words(ids)
+        for (_, table), flags in zip(self._index.tables(kind), self._flags[kind], strict=True):
+            rows = table.locate(words)
+            hit = rows >= 0
+            marked[hit] |= flags[rows[hit]]
+        return marked
 
     def flags(self, kind: BlobKind) -> list[Flags]:
         """One array for each of the index's tables of that kind, in their order. Not a copy."""
@@ -118,47 +128,3 @@ def _mark_tree(
 def raise_broken(broken: Broken) -> None:
     """For operations that must not go on when anything is missing."""
     raise broken.error
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Touched:
-    """A path of a snapshot file that cannot be restored whole."""
-
-    snapshot: FileId
-    path: bytes
-
-
-def touched_paths(
-    reader: BlobReader,
-    snapshots: Sequence[SnapshotFile],
-    *,
-    data: AbstractSet[BlobId],
-    trees: AbstractSet[BlobId],
-    control: Control,
-) -> Iterator[Touched]:
-    """Files with a blob of ``data``, and directories whose tree is in ``trees``: what damage touches.
-
-    Newest snapshot file first; a tree that lies at several paths or in several snapshot files is looked at once.
-    """
-    seen: set[BlobId] = set()
-    for snapshot in sorted(snapshots, key=lambda item: item.time_ns, reverse=True):
-        stack: list[tuple[bytes, BlobId]] = [(b"", snapshot.tree)]
-        while stack:
-            control.check()
-            path, tree = stack.pop()
-            if tree in seen:
-                continue
-            seen.add(tree)
-            try:
-                nodes = reader.read_tree(tree)
-            except RepositoryDamaged:
-                yield Touched(snapshot=snapshot.id or FileId(""), path=path or b"/")
-                continue
-            if tree in trees:
-                yield Touched(snapshot=snapshot.id or FileId(""), path=path or b"/")
-            for node in nodes:
-                below = path + b"/" + node.name
-                if not data.isdisjoint(node.content):
-                    yield Touched(snapshot=snapshot.id or FileId(""), path=below)
-                if node.subtree is not None:
-                    stack.append((below, node.subtree))

@@ -17,9 +17,10 @@ from ..repository.stored import read_part
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackFindings:
-    """What reading one pack found. ``bad`` are the expected blobs that cannot be had from it."""
+    """What reading one pack found. ``bad`` are those of the expected ``blobs`` that cannot be had from it."""
 
     pack: FileId
+    blobs: int
     bytes_read: int
     errors: tuple[RepositoryDamaged, ...]
     bad: tuple[PackedBlob, ...]
@@ -34,7 +35,7 @@ def verify_pack(repository: Repository, pack: FileId, expected: Sequence[PackedB
     try:
         raw = read_part(repository.media, name)
     except RepositoryDamaged as error:
-        return PackFindings(pack=pack, bytes_read=0, errors=(error,), bad=tuple(expected))
+        return PackFindings(pack=pack, blobs=len(expected), bytes_read=0, errors=(error,), bad=tuple(expected))
     errors: list[RepositoryDamaged] = []
     if sha256(raw).hexdigest() != pack:
         errors.append(damaged(name, "its content does not match its name"))
@@ -50,7 +51,7 @@ def verify_pack(repository: Repository, pack: FileId, expected: Sequence[PackedB
         except RepositoryDamaged as error:
             errors.append(error)
             bad.append(blob)
-    return PackFindings(pack=pack, bytes_read=len(raw), errors=tuple(errors), bad=tuple(bad))
+    return PackFindings(pack=pack, blobs=len(expected), bytes_read=len(raw), errors=tuple(errors), bad=tuple(bad))
 
 
 def open_packed(repository: Repository, pack: bytes, blob: PackedBlob, *, name: str) -> bytes:

@@ -1,14 +1,9 @@
-"""Repairing a repository: the index made anew from the packs, and damaged packs replaced by what is whole in them.
-
-Neither can bring lost blobs back. After a repair the index names only what can be read, so the next copy that reads
-its source in full stores again what is missing, and old snapshot files whose blobs come back are whole again.
-"""
+"""The index made anew from the packs. Damaged packs and lost blobs are the business of ``mend``."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -20,15 +15,12 @@ from ..events import Control, Counters, Level, Notice, PhaseName, PhaseStarted, 
 from ..ids import FileId
 from ..media.base import Media
 from ..plan import Secret
-from ..repository.index_file import FULL_BLOBS, IndexWriter, write_index_file
+from ..repository.index_file import FULL_BLOBS, write_index_file
 from ..repository.index_load import load_index
-from ..repository.layout import FileKind, file_name
+from ..repository.layout import FileKind
 from ..repository.lock import RepositoryLock, locked
 from ..repository.pack import PackedBlob, index_entry, read_pack_header
-from ..repository.pack_writer import PackWriter, WrittenPack
 from ..repository.repository import Repository
-from ..repository.stored import read_part
-from .pack_reading import open_packed
 from .pack_table import PackTable
 from .pruning.index_rewrite import rewrite_index
 
@@ -55,22 +47,6 @@ class RebuildResult:
     damaged: tuple[FileId, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SalvagePlan:
-    """``packs`` to replace: those that a check found damaged or missing (``CheckResult.damaged_packs``)."""
-
-    packs: tuple[FileId, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SalvageResult:
-    """Blobs that were whole and are in new packs now, and blobs that are lost until a copy stores them again."""
-
-    packs_removed: int
-    blobs_saved: int
-    blobs_lost: int
-
-
 def rebuild_index(  # noqa: PLR0917 - the signature every operation shares
     plan: RebuildPlan, media: Media, password: Secret, sink: Sink, control: Control, clock: Clock
 ) -> RebuildResult:
@@ -82,11 +58,11 @@ def rebuild_index(  # noqa: PLR0917 - the signature every operation shares
     control.check()
     repository = Repository.open(media, password, clock=clock)
     with locked(repository, exclusive=True, control=control) as lock:
-        return _Rebuild(repository, lock, sink, control, clock).run(read_all=plan.read_all_packs)
+        return Rebuild(repository, lock, sink, control, clock).run(read_all=plan.read_all_packs)
 
 
-class _Rebuild:
-    """One rebuild. Used once."""
+class Rebuild:
+    """One rebuild, by whoever holds an exclusive lock. Used once."""
 
     def __init__(
         self, repository: Repository, lock: RepositoryLock, sink: Sink, control: Control, clock: Clock
@@ -107,7 +83,7 @@ class _Rebuild:
         doomed = {pack for pack, size in sizes if read_all or stored.get(pack) != size}
         trusted = set(packs.ids) - doomed
         unnamed = [pack for pack in stored if pack not in trusted]
-        written = self._name(unnamed, stored)
+        written = self.name_packs(unnamed, stored)
         self._sink.emit(PhaseStarted(phase=PhaseName.COMMIT))
         self._control.check()
         self._lock.check()
@@ -122,8 +98,8 @@ class _Rebuild:
             damaged=tuple(self._damaged),
         )
 
-    def _name(self, unnamed: Sequence[FileId], stored: dict[FileId, int]) -> int:
-        """Write index files of packs, from their headers; returns how many."""
+    def name_packs(self, unnamed: Sequence[FileId], stored: dict[FileId, int]) -> int:
+        """Write index files of packs, from their headers; returns how many. ``stored`` are the sizes of all packs."""
         written = blobs = 0
         entries: list[str] = []
         for pack, found in self._read_headers(unnamed, stored):
@@ -172,76 +148,3 @@ class _Rebuild:
         if at >= self._next_progress:
             self._next_progress = at + _PROGRESS_SECONDS
             self._sink.emit(Progress(counters=Counters(files_done=done, files_total=total)))
-
-
-def salvage_packs(  # noqa: PLR0917 - the signature every operation shares
-    plan: SalvagePlan, media: Media, password: Secret, sink: Sink, control: Control, clock: Clock
-) -> SalvageResult:
-    """Replace damaged packs by new ones that hold what is whole in them, under an exclusive lock.
-
-    Packs that are missing just leave the index. Safe to be killed anywhere: new packs and their index come first, then
-    the index without the old ones, then the old ones go. Raises what opening a repository raises.
-    """
-    sink.emit(PhaseStarted(phase=PhaseName.PREPARE))
-    control.check()
-    repository = Repository.open(media, password, clock=clock)
-    with locked(repository, exclusive=True, control=control) as lock:
-        sink.emit(PhaseStarted(phase=PhaseName.PRUNE))
-        index = load_index(repository)
-        packs = PackTable(index)
-        saved, lost = _save_whole_blobs(repository, packs, frozenset(plan.packs), control)
-        sink.emit(PhaseStarted(phase=PhaseName.COMMIT))
-        lock.check()
-        rewrite_index(repository, index, frozenset(plan.packs), on_written=lock.check)
-        for pack in plan.packs:
-            repository.delete_file(FileKind.PACK, pack)
-    sentence = f"{saved} blobs were saved from {len(plan.packs)} damaged packs; {lost} are lost."
-    sink.emit(Notice(level=Level.WARNING if lost else Level.INFO, code="packs-salvaged", sentence=sentence))
-    return SalvageResult(packs_removed=len(plan.packs), blobs_saved=saved, blobs_lost=lost)
-
-
-def _save_whole_blobs(
-    repository: Repository, packs: PackTable, doomed: AbstractSet[FileId], control: Control
-) -> tuple[int, int]:
-    """(blobs written to new packs, which the index names then; blobs that are lost)."""
-    written: deque[WrittenPack] = deque()
-    writer = PackWriter(repository, on_written=written.append)
-    saved = lost = 0
-    try:
-        for number, pack in enumerate(packs.ids):
-            if pack not in doomed:
-                continue
-            control.check()
-            for blob, sealed in _whole_blobs(repository, pack, packs.blobs(number)):
-                if sealed is None:
-                    lost += 1
-                else:
-                    writer.add(blob.kind, blob.id, (sealed,), blob.length, blob.raw_length)
-                    saved += 1
-        writer.close()
-    except BaseException:
-        writer.abort()
-        raise
-    index_writer = IndexWriter(repository)
-    for done in written:
-        index_writer.add(done)
-    index_writer.flush()
-    return saved, lost
-
-
-def _whole_blobs(
-    repository: Repository, pack: FileId, blobs: Sequence[PackedBlob]
-) -> Iterator[tuple[PackedBlob, bytes | None]]:
-    """(blob, its sealed bytes or None if it is not whole)."""
-    name = file_name(FileKind.PACK, pack)
-    try:
-        raw = read_part(repository.media, name)
-    except RepositoryDamaged:
-        raw = b""
-    for blob in blobs:
-        try:
-            open_packed(repository, raw, blob, name=name)
-        except RepositoryDamaged:
-            yield blob, None
-        else:
-            yield blob, raw[blob.offset : blob.offset + blob.length]

@@ -48,9 +48,7 @@ class Pace:
 
     def __post_init__(self) -> None:
         if not 0 <= self.percent <= 100:
-            raise InvalidOptions(
-                "The part of the data to read is between 0 and 100 percent.", field="read_data_percent"
-            )
+            raise InvalidOptions("The part of the data to read is between 0 and 100 percent.", field="percent")
         if any(number is not None and number < 1 for number in (self.runs, self.seconds)):
             raise InvalidOptions("The time in which everything is read must not be empty.", field="within_days")
 

@@ -8,11 +8,12 @@ from typing import Final
 import numpy as np
 
 from ..errors import RepositoryDamaged
-from ..ids import BlobId
+from ..ids import BlobId, FileId
 from .blob import open_blob
 from .index import Index, Locations
 from .layout import BlobKind, damaged, pack_name
 from .repository import Repository
+from .second_places import read_elsewhere
 from .stored import read_part
 from .tree import Node, parse_tree, split_tree
 
@@ -37,8 +38,19 @@ class BlobReader:
             raise not_indexed(kind, blob)
         pack_id, place = found
         name = pack_name(pack_id)
-        sealed = read_part(self.repository.media, name, offset=place.offset, length=place.length)
-        return open_blob(sealed, self.repository.sealer(), blob=blob, raw_length=place.raw_length, name=name)
+        try:
+            sealed = read_part(self.repository.media, name, offset=place.offset, length=place.length)
+            return open_blob(sealed, self.repository.sealer(), blob=blob, raw_length=place.raw_length, name=name)
+        except RepositoryDamaged as error:
+            return self._elsewhere(kind, blob, error)
+
+    def _elsewhere(self, kind: BlobKind, blob: BlobId, problem: RepositoryDamaged) -> bytes:
+        """A damaged pack is no loss where another holds the same blob. Raises ``problem``."""
+        damaged_pack = FileId(problem.name.rpartition("/")[2])
+        plain = read_elsewhere(self.repository, self.index, kind, blob, avoid=(damaged_pack,))
+        if plain is None:
+            raise problem
+        return plain
 
     def read_many(self, kind: BlobKind, ids: Sequence[BlobId]) -> Iterator[tuple[BlobId, bytes | RepositoryDamaged]]:
         """(id, plain text or what is wrong with it) of each blob once, in the order of the packs.
@@ -53,14 +65,14 @@ class BlobReader:
                 yield wanted[row], not_indexed(kind, wanted[row])
                 continue
             if run and not _continues(at, run[0], run[-1], row):
-                yield from self._read_run(wanted, at, run)
+                yield from self._read_run(kind, wanted, at, run)
                 run = []
             run.append(row)
         if run:
-            yield from self._read_run(wanted, at, run)
+            yield from self._read_run(kind, wanted, at, run)
 
     def _read_run(
-        self, ids: Sequence[BlobId], at: Locations, run: Sequence[int]
+        self, kind: BlobKind, ids: Sequence[BlobId], at: Locations, run: Sequence[int]
     ) -> Iterator[tuple[BlobId, bytes | RepositoryDamaged]]:
         name = pack_name(self.index.pack_id(int(at.pack[run[0]])))
         start = int(at.offset[run[0]])
@@ -68,7 +80,7 @@ class BlobReader:
         try:
             sealed = memoryview(read_part(self.repository.media, name, offset=start, length=end - start))
         except RepositoryDamaged as error:
-            yield from ((ids[row], error) for row in run)
+            yield from ((ids[row], self._elsewhere_or_not(kind, ids[row], error)) for row in run)
             return
         sealer = self.repository.sealer()
         for row in run:
@@ -78,7 +90,13 @@ class BlobReader:
             try:
                 yield ids[row], open_blob(piece, sealer, blob=ids[row], raw_length=raw_length, name=name)
             except RepositoryDamaged as error:
-                yield ids[row], error
+                yield ids[row], self._elsewhere_or_not(kind, ids[row], error)
+
+    def _elsewhere_or_not(self, kind: BlobKind, blob: BlobId, problem: RepositoryDamaged) -> bytes | RepositoryDamaged:
+        try:
+            return self._elsewhere(kind, blob, problem)
+        except RepositoryDamaged as error:
+            return error
 
     def read_tree(self, tree: BlobId) -> list[Node]:
         """The nodes of a tree. Raises RepositoryDamaged."""
