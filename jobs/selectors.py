@@ -14,6 +14,7 @@ from jobs.rules import placement, states
 from policies.models import AccessNode, Copy, CopyKind, Media, Subclient
 
 _WITHOUT_SLOT = (Operation.TEST, Operation.DEMO, Operation.AGING, Operation.MOUNT, Operation.UNMOUNT)
+_PROVES_A_MEDIUM = (Operation.VERIFY, Operation.REPAIR)
 _ON_A_NODE = (JobState.QUEUED, JobState.RUNNING)
 
 
@@ -25,7 +26,8 @@ def active_jobs() -> QuerySet[Job]:
 def jobs_needing_attention() -> QuerySet[Job]:
     """Failed or completed with errors, and nobody acknowledged them yet (RULES J1).
 
-    A test that failed is forgiven as soon as a later one of the same object passes.
+    A test that failed is forgiven as soon as a later one of the same object passes; a failed verification or repair, as
+    soon as a later one of the medium finds nothing wrong: each reads again what was damaged.
     """
     bad = Job.objects.filter(state__in=(JobState.FAILED, JobState.COMPLETED_WITH_ERRORS), acknowledged_at__isnull=True)
     passed = Job.objects.filter(
@@ -35,7 +37,12 @@ def jobs_needing_attention() -> QuerySet[Job]:
         file_server_label=OuterRef("file_server_label"),
         media_label=OuterRef("media_label"),
     )
-    return bad.exclude(Q(operation=Operation.TEST) & Exists(passed))
+    clean = Job.objects.filter(
+        operation__in=_PROVES_A_MEDIUM, state=JobState.COMPLETED, pk__gt=OuterRef("pk"), media=OuterRef("media")
+    )
+    return bad.exclude(Q(operation=Operation.TEST) & Exists(passed)).exclude(
+        Q(operation__in=_PROVES_A_MEDIUM) & Exists(clean)
+    )
 
 
 def node_figures() -> list[placement.NodeFigures]:

@@ -20,9 +20,12 @@ from .choices import (
     SnapshotState,
     Want,
 )
+from .damage import DamagedPack, DamagedPath
+from .drill import DrillComparison, DrillResult
 from .history import JobAttempt, JobEvent, JobException, JobPhase
 from .job import Job
 from .mount import SnapshotMount
+from .reading import MediumReading, PackReading
 from .replica import SnapshotReplica
 from .schedule_run import ScheduleRun
 from .snapshot import Snapshot
@@ -36,6 +39,10 @@ __all__ = [
     "CatalogState",
     "CatalogVersion",
     "CopyState",
+    "DamagedPack",
+    "DamagedPath",
+    "DrillComparison",
+    "DrillResult",
     "EventLevel",
     "How",
     "Initiator",
@@ -47,9 +54,11 @@ __all__ = [
     "JobState",
     "Level",
     "Mark",
+    "MediumReading",
     "MountState",
     "MountWay",
     "Operation",
+    "PackReading",
     "PhaseState",
     "ScheduleRun",
     "SlotState",

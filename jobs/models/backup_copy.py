@@ -17,6 +17,7 @@ class BackupCopy(models.Model):
     :class:`jobs.engine.events.Counters` when it was committed. ``failures`` counts attempts that failed (RULES B4).
     ``due_at`` puts a selected snapshot off (B2), ``offline_*`` are of B7. ``level_number`` and ``tokens`` change only
     with the state *copied* (L4). ``aged_at``: its retention is over; ``forgotten_at``: it is gone from the repository.
+    ``damaged_*``: so many of its files, and folders with everything below, were found damaged on the medium.
     """
 
     State = CopyState
@@ -44,6 +45,8 @@ class BackupCopy(models.Model):
     new_bytes = models.PositiveBigIntegerField(default=0)
     stored_bytes = models.PositiveBigIntegerField(default=0)
     exceptions = models.PositiveBigIntegerField(default=0)
+    damaged_files = models.PositiveBigIntegerField(default=0)
+    damaged_folders = models.PositiveBigIntegerField(default=0)
     copied_at = models.DateTimeField(null=True, blank=True)
     retain_until = models.DateTimeField(null=True, blank=True)
     retain_reason = models.TextField(blank=True)
@@ -80,6 +83,11 @@ class BackupCopy(models.Model):
     def is_on_media(self) -> bool:
         """There is something to browse and restore."""
         return self.state in states.ON_MEDIA
+
+    @property
+    def is_damaged(self) -> bool:
+        """Something of it cannot be restored whole: see :class:`jobs.models.DamagedPath`."""
+        return bool(self.damaged_files or self.damaged_folders)
 
     @property
     def holds_nothing(self) -> bool:

@@ -16,6 +16,7 @@ class Operation(models.TextChoices):
     AGING = "aging", "Aging"
     PRUNE = "prune", "Pruning"
     VERIFY = "verify", "Verification"
+    REPAIR = "repair", "Repair"
     DRILL = "drill", "Restore drill"
     CATALOG = "catalog", "Catalog"
     REVERT = "revert", "Revert"

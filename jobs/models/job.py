@@ -141,13 +141,18 @@ class Job(CounterColumns):
             ),
             models.UniqueConstraint(
                 fields=["media"],
-                condition=Q(operation__in=["prune", "verify"], state__in=_ACTIVE),
+                condition=Q(operation__in=["prune", "verify", "repair"], state__in=_ACTIVE),
                 name="job_one_active_upkeep_per_medium",
             ),
             models.UniqueConstraint(
                 fields=["subclient"],
                 condition=Q(operation="catalog", state__in=_ACTIVE),
                 name="job_one_active_catalog",
+            ),
+            models.UniqueConstraint(
+                fields=["subclient"],
+                condition=Q(operation="drill", state__in=_ACTIVE),
+                name="job_one_active_drill",
             ),
             models.UniqueConstraint(
                 fields=["operation"],

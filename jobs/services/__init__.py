@@ -22,7 +22,7 @@ from .secondary import delete_replica, launch_secondary_copies, launch_secondary
 from .selection import refresh_selection
 from .source_guard import NothingFrozen, acknowledge_source, freeze_aging, guard_source
 from .spool import apply_spool
-from .upkeep import launch_aging, launch_prune, launch_verify
+from .upkeep import launch_aging, launch_prune, launch_repair, launch_verify
 
 __all__ = [
     "Answer",
@@ -49,6 +49,7 @@ __all__ = [
     "launch_catalogs",
     "launch_demo",
     "launch_prune",
+    "launch_repair",
     "launch_restore",
     "launch_secondary_copies",
     "launch_secondary_copy",

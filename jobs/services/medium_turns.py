@@ -1,7 +1,8 @@
-"""Who has to wait for whom on a medium: a prune needs a repository for itself, everything else shares it.
+"""Who has to wait for whom on a medium: a prune or a repair needs a repository for itself, everything else shares it.
 
 The repository's own lock would refuse, too; here a job that would be refused waits for its turn instead, and says for
-what. Decided while places are given, one job at a time, so that a prune and a copy never get a place together.
+what. Decided while places are given, one job at a time, so that a prune and a copy never get a place together. What
+is said here of prunes holds for repairs.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from jobs.models import Job, JobState, Operation
 PATIENCE: Final = timedelta(hours=1)
 """A prune that has waited so long for its turn goes before copies that have no place yet."""
 
+_ALONE: Final = {Operation.PRUNE: ("pruning", "pruned"), Operation.REPAIR: ("repairing", "repaired")}
 _ON_A_NODE: Final = (JobState.QUEUED, JobState.RUNNING)
 
 
@@ -26,24 +28,26 @@ def waits_for_medium(job: Job) -> str:
     if not media:
         return ""
     others = Job.objects.exclude(pk=job.pk)
-    if job.operation == Operation.PRUNE:
+    if job.operation in _ALONE:
         busy = others.filter(_uses(media), state__in=_ON_A_NODE).order_by("pk").first()
         if busy is None:
             return ""
         what = busy.get_operation_display().lower()
-        return f"{job.media_label} is in use by job {busy.pk} ({what}); pruning needs it for itself."
-    prunes = others.filter(operation=Operation.PRUNE, media__in=media)
+        need = _ALONE[Operation(job.operation)][0]
+        return f"{job.media_label} is in use by job {busy.pk} ({what}); {need} needs it for itself."
+    prunes = others.filter(operation__in=_ALONE, media__in=media)
     if running := prunes.filter(state__in=_ON_A_NODE).first():
-        return f"{running.media_label} is being pruned by job {running.pk}."
+        return f"{running.media_label} is being {_ALONE[Operation(running.operation)][1]} by job {running.pk}."
     since = timezone.now() - PATIENCE
     if first := prunes.filter(state=JobState.WAITING, want=Job.Want.RUN, created_at__lt=since).first():
-        return f"{first.media_label} is to be pruned by job {first.pk}, which has waited long enough."
+        done = _ALONE[Operation(first.operation)][1]
+        return f"{first.media_label} is to be {done} by job {first.pk}, which has waited long enough."
     return ""
 
 
 def _media_of(job: Job) -> set[int]:
     """The media whose repositories the job uses: also the one that another backup copy is read from."""
-    if job.operation in (Operation.PRUNE, Operation.VERIFY):
+    if job.operation in (Operation.PRUNE, Operation.VERIFY, Operation.REPAIR):
         return {job.media_id} if job.media_id else set()
     if job.operation == Operation.RESTORE:
         return {job.backup_copy.media_id} if job.backup_copy else set()

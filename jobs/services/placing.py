@@ -19,7 +19,9 @@ def lists_of(job: Job) -> placement.Lists:
         return placement.Lists()
     if job.operation == Operation.RESTORE:
         return placement_lists(subclient=None, copy=job.copy)
-    if job.operation in (Operation.PRUNE, Operation.VERIFY) and job.media is not None:
+    if job.operation == Operation.REPAIR and job.subclient is not None:
+        return placement_lists(subclient=job.subclient, copy=None)
+    if job.operation in (Operation.PRUNE, Operation.VERIFY, Operation.REPAIR) and job.media is not None:
         return agents_of_media(job.media)
     if job.subclient is not None and job.copy is not None:
         match job.operation:

@@ -20,7 +20,7 @@ from jobs.services.launch import (
 )
 from jobs.services.restores import CHOSEN_COPY, launch_restore
 from jobs.services.secondary import delete_replica, launch_secondary_copy
-from jobs.services.upkeep import DEFAULT_PERCENT, launch_aging, launch_prune, launch_verify
+from jobs.services.upkeep import PERCENT, WITHIN_DAYS, launch_aging, launch_prune, launch_repair, launch_verify
 from policies.models import AccessNode, Copy, FileServer, Media
 
 
@@ -47,7 +47,9 @@ def resubmit_job(job: Job, *, user: Actor = None, initiator: str = Initiator.PER
         case Operation.PRUNE if job.media:
             again = launch_prune(media=job.media, **who)
         case Operation.VERIFY if job.media:
-            again = launch_verify(media=job.media, percent=job.parameters.get("percent", DEFAULT_PERCENT), **who)
+            again = launch_verify(media=job.media, **_how_much(job), **who)
+        case Operation.REPAIR if job.media:
+            again = launch_repair(media=job.media, **who)
         case Operation.CATALOG if job.subclient:
             again = launch_catalog(job.subclient, **catalog_wishes(job), **who)
         case Operation.TEST:
@@ -58,6 +60,10 @@ def resubmit_job(job: Job, *, user: Actor = None, initiator: str = Initiator.PER
             raise CannotLaunch("What this job worked on was deleted.", job=job)
     note(again.pk, "resubmitted", f"The same as job {job.pk}.")
     return again
+
+
+def _how_much(job: Job) -> dict[str, Any]:
+    return {name: job.parameters[name] for name in (PERCENT, WITHIN_DAYS) if name in job.parameters}
 
 
 def _delete_again(replica: SnapshotReplica, job: Job) -> Job:

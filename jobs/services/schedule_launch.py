@@ -6,14 +6,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from jobs.models import Job, Operation, ScheduleRun
+from jobs.models import Job, ScheduleRun
 from jobs.selectors import active_jobs
 from jobs.services.catalog import launch_catalogs
 from jobs.services.errors import CannotLaunch
 from jobs.services.launch_many import Launched, Scope, launch_backup_copies, launch_snapshots
 from jobs.services.secondary import launch_secondary_copies
-from jobs.services.upkeep import launch_aging, launch_prune, launch_verify
-from policies.models import FileServer, Media, Schedule, ScheduledOperation, StoragePolicy, Subclient
+from jobs.services.upkeep import OF_A_MEDIUM, PERCENT, WITHIN_DAYS, launch_aging, launch_prune, launch_verify
+from policies.models import FileServer, Media, Schedule, ScheduledOperation, StoragePolicy, Subclient, VerifyHow
 
 
 def launch_scheduled(schedule: Schedule, *, run: ScheduleRun, **who: Any) -> Launched:
@@ -30,7 +30,7 @@ def launch_scheduled(schedule: Schedule, *, run: ScheduleRun, **who: Any) -> Lau
             case ScheduledOperation.PRUNE:
                 return _per_medium(schedule, partial(launch_prune, **given))
             case ScheduledOperation.VERIFY:
-                return _per_medium(schedule, partial(launch_verify, percent=schedule.verify_percent, **given))
+                return _per_medium(schedule, partial(launch_verify, **_how_much(schedule), **given))
             case ScheduledOperation.CATALOG:
                 return launch_catalogs(scope=_sources(schedule), **given)
             case ScheduledOperation.SECONDARY_COPY:
@@ -42,15 +42,24 @@ def launch_scheduled(schedule: Schedule, *, run: ScheduleRun, **who: Any) -> Lau
 
 
 def waits_for_media(schedule: Schedule) -> str:
-    """Why nothing of it can start now, though it can later: each of its media is pruned or verified. Empty = it can."""
+    """Why nothing of it can start now, though it can later: a job is at each of its media. Empty = it can."""
     if schedule.operation not in (ScheduledOperation.PRUNE, ScheduledOperation.VERIFY):
         return ""
     wanted = _media(schedule)
-    upkeep = (Operation.PRUNE, Operation.VERIFY)
-    busy = {job.media_id: job for job in active_jobs().filter(operation__in=upkeep, media__in=wanted)}
+    busy = {job.media_id: job for job in active_jobs().filter(operation__in=OF_A_MEDIUM, media__in=wanted)}
     if not wanted or any(medium.pk not in busy for medium in wanted):
         return ""
     return f"Put off until {', '.join(f'job {job.pk}' for job in busy.values())} is done with the medium."
+
+
+def _how_much(schedule: Schedule) -> dict[str, Any]:
+    match schedule.verify_how:
+        case VerifyHow.DAYS:
+            return {WITHIN_DAYS: schedule.verify_days}
+        case VerifyHow.PERCENT:
+            return {PERCENT: schedule.verify_percent}
+        case _:
+            return {PERCENT: 0}
 
 
 def _media(schedule: Schedule) -> list[Media]:

@@ -1,8 +1,8 @@
-"""Launching what keeps everything in shape: aging, and pruning and verifying a medium (RULES R4)."""
+"""Launching what keeps everything in shape: aging; pruning, verifying and repairing a medium (RULES R4)."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django.db import IntegrityError, transaction
 
@@ -15,6 +15,20 @@ from policies.models import Media
 
 DEFAULT_PERCENT = 5.0
 """How much of the data a verification reads unless told otherwise."""
+
+PERCENT: Final = "percent"
+WITHIN_DAYS: Final = "within_days"
+"""Parameters of a verification: one of them."""
+
+OF_A_MEDIUM: Final = (Operation.PRUNE, Operation.VERIFY, Operation.REPAIR)
+"""One of these at a time per medium."""
+
+_WORDS: Final = {
+    Operation.AGING: "ages already",
+    Operation.PRUNE: "prunes",
+    Operation.VERIFY: "verifies",
+    Operation.REPAIR: "repairs",
+}
 
 
 def launch_aging(
@@ -43,15 +57,29 @@ def launch_prune(
 def launch_verify(
     *,
     media: Media,
-    percent: float = DEFAULT_PERCENT,
+    percent: float | None = None,
+    within_days: int | None = None,
     initiator: str = Initiator.PERSON,
     how: str = How.WEB,
     user: Actor = None,
     schedule_run: ScheduleRun | None = None,
 ) -> Job:
-    """Check the repository on a medium and read ``percent`` (0 to 100) of its data. Raises CannotLaunch."""
-    if not 0 <= percent <= 100:
+    """Check the repository on a medium, and read a part of its data.
+
+    ``percent`` (0 to 100) of it, what was not read for longest first; or what was not read ``within_days``, and by a
+    schedule as much as it takes that this never happens. Neither = the default. Raises CannotLaunch.
+    """
+    if percent is not None and within_days is not None:
+        raise ValueError("one of percent and within_days")
+    if percent is not None and not 0 <= percent <= 100:
         raise CannotLaunch("The part of the data to read is between 0 and 100 percent.")
+    if within_days is not None and not 1 <= within_days <= 32_000:
+        raise CannotLaunch("The number of days within which everything is read is at least 1.")
+    asked = (
+        {WITHIN_DAYS: within_days}
+        if within_days is not None
+        else {PERCENT: DEFAULT_PERCENT if percent is None else percent}
+    )
     return _launch(
         Operation.VERIFY,
         media,
@@ -59,8 +87,13 @@ def launch_verify(
         how=how,
         user=user,
         schedule_run=schedule_run,
-        parameters={"percent": percent},
+        parameters=asked,
     )
+
+
+def launch_repair(*, media: Media, initiator: str = Initiator.PERSON, how: str = How.WEB, user: Actor = None) -> Job:
+    """Bring back what is damaged on a medium, from snapshots and other media. Raises CannotLaunch."""
+    return _launch(Operation.REPAIR, media, initiator=initiator, how=how, user=user)
 
 
 def _launch(operation: Operation, media: Media | None, **values: Any) -> Job:
@@ -90,15 +123,14 @@ def _refuse_unready(media: Media) -> None:
 
 
 def _in_the_way(operation: Operation, media: Media | None) -> Job | None:
-    """One aging at all, one prune or verification per medium; the table has a constraint for each."""
+    """One aging at all, one prune, verification or repair per medium; the table has a constraint for each."""
     if media is None:
         return active_jobs().filter(operation=operation).first()
-    return active_jobs().filter(operation__in=(Operation.PRUNE, Operation.VERIFY), media=media).first()
+    return active_jobs().filter(operation__in=OF_A_MEDIUM, media=media).first()
 
 
 def _refusal(running: Job) -> CannotLaunch:
-    what = {Operation.AGING: "ages already", Operation.PRUNE: "prunes", Operation.VERIFY: "verifies"}
     about = f" {running.media_label}" if running.media_label else ""
     return CannotLaunch(
-        f"Job {running.pk} {what[Operation(running.operation)]}{about}: wait until it is over.", job=running
+        f"Job {running.pk} {_WORDS[Operation(running.operation)]}{about}: wait until it is over.", job=running
     )

@@ -16,7 +16,15 @@ from .policy_choices import (
     Selection,
     Weekday,
 )
-from .schedule import BlackoutWindow, MissedRun, RestartPolicy, Schedule, ScheduledLevel, ScheduledOperation
+from .schedule import (
+    BlackoutWindow,
+    MissedRun,
+    RestartPolicy,
+    Schedule,
+    ScheduledLevel,
+    ScheduledOperation,
+    VerifyHow,
+)
 from .secret import Secret
 from .storage_policy import StoragePolicy
 from .subclient import Subclient
@@ -47,5 +55,6 @@ __all__ = [
     "StoragePolicy",
     "Subclient",
     "UserScope",
+    "VerifyHow",
     "Weekday",
 ]

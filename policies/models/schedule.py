@@ -5,8 +5,10 @@ from __future__ import annotations
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from jobs.rules.recurrence import InvalidRecurrence, Recurrence, zone_of
+from jobs.rules.verification import gap_problem
 
 from .copy import Copy
 from .fields import Timestamped, name_field
@@ -35,6 +37,14 @@ class ScheduledLevel(models.TextChoices):
     DIFFERENTIAL = "differential", "Differential"
 
 
+class VerifyHow(models.TextChoices):
+    """How much of the data a scheduled verification reads back."""
+
+    DAYS = "days", "Everything within a number of days"
+    PERCENT = "percent", "A part each time"
+    STRUCTURE = "structure", "Only the structure"
+
+
 class MissedRun(models.TextChoices):
     CATCH_UP = "catch_up", "Catch up once"
     SKIP = "skip", "Wait for the next"
@@ -55,7 +65,8 @@ class Schedule(Timestamped):
 
     Aging, pruning and verification are of everything, or of one medium. ``copy`` narrows copies to one copy of the
     policy. ``next_slot_at`` is a cache for lists; the unique row per slot (:class:`jobs.models.ScheduleRun`) is what
-    keeps a slot from running twice. ``verify_percent`` of the stored data is read back per verification.
+    keeps a slot from running twice. A verification reads ``verify_percent`` of the stored data, or what it takes to
+    read all of it within ``verify_days``; a restore drill at most ``drill_files`` files and ``drill_mib`` of data.
     """
 
     name = name_field(unique=True)
@@ -69,7 +80,11 @@ class Schedule(Timestamped):
     copy = models.ForeignKey(Copy, null=True, blank=True, on_delete=models.CASCADE, related_name="schedules")
     media = models.ForeignKey(Media, null=True, blank=True, on_delete=models.CASCADE, related_name="schedules")
     level = models.CharField(max_length=12, choices=ScheduledLevel, default=ScheduledLevel.INCREMENTAL)
+    verify_how = models.CharField(max_length=10, choices=VerifyHow, default=VerifyHow.PERCENT)
     verify_percent = models.PositiveSmallIntegerField(default=5)
+    verify_days = models.PositiveSmallIntegerField(default=30)
+    drill_files = models.PositiveSmallIntegerField(default=25)
+    drill_mib = models.PositiveIntegerField("drill MiB", default=1024)
     cron = models.CharField(max_length=120)
     time_zone = models.CharField(max_length=64, default="UTC")
     jitter_seconds = models.PositiveIntegerField("spread over", default=0)
@@ -90,6 +105,11 @@ class Schedule(Timestamped):
             models.CheckConstraint(
                 condition=Q(verify_percent__gte=1, verify_percent__lte=100), name="schedule_verifies_1_to_100_percent"
             ),
+            models.CheckConstraint(condition=Q(verify_how__in=VerifyHow.values), name="schedule_verify_how_known"),
+            models.CheckConstraint(condition=Q(verify_days__gte=1), name="schedule_verifies_within_days_from_1"),
+            models.CheckConstraint(
+                condition=Q(drill_files__gte=1, drill_mib__gte=1), name="schedule_drills_at_least_one_file"
+            ),
             models.CheckConstraint(condition=Q(jitter_seconds__lte=86400), name="schedule_spread_at_most_a_day"),
         ]
 
@@ -107,6 +127,8 @@ class Schedule(Timestamped):
         elif self.policy_id or self.file_server_id or self.subclient_id:
             problems["policy"] = f"{self.get_operation_display()} is of everything, or of one medium."
         problems |= self._copy_problems()
+        if self.operation == ScheduledOperation.VERIFY and self.verify_how == VerifyHow.DAYS and "cron" not in problems:
+            problems |= self._gap_problems()
         if self.operation == ScheduledOperation.AGING and self.media_id is not None:
             problems["media"] = "Aging is of everything: it deletes nothing from media by itself."
         if problems:
@@ -126,6 +148,13 @@ class Schedule(Timestamped):
     def recurrence(self) -> Recurrence:
         """Raises InvalidRecurrence when somebody wrote nonsense past the forms."""
         return Recurrence(cron=self.cron, zone=self.time_zone)
+
+    def _gap_problems(self) -> dict[str, str]:
+        """Everything within seven days needs a run at least every seven days."""
+        if "time_zone" in _recurrence_problems(self.cron, self.time_zone):
+            return {}
+        sentence = gap_problem(self.recurrence, days=self.verify_days, after=timezone.now())
+        return {"verify_days": sentence} if sentence else {}
 
     def _copy_problems(self) -> dict[str, str]:
         if self.copy is None:

@@ -40,6 +40,8 @@ PRUNED = {
 VERIFIED = {
     "ok": False,
     "percent": 5.0,
+    "packs_bytes": 10**10,
+    "copies_touched": 3,
     "snapshot_files": 12,
     "trees": 4000,
     "packs": 600,
@@ -48,7 +50,7 @@ VERIFIED = {
     "problems_count": 1,
     "problems": [{"name": NAMED, "sentence": f"{NAMED} is damaged: its checksum is another.", "hint": ""}],
     "touched_count": 1,
-    "touched": [{"path": "/srv/home/a/very/long/path/to/a/file", "snapshot_file": "ab" * 8}],
+    "touched": [{"path": "/srv/home/a/very/long/path/to/a/file", "is_folder": True, "copies": 3}],
 }
 
 

@@ -116,7 +116,7 @@ def test_a_path_is_named_once_with_every_snapshot_file_that_lost_it(three: Three
     assert paths == sorted(set(paths))
     assert all(path.startswith(b"/d/f") for path in paths)
     assert result.touched_count == len(paths) > 1
-    assert result.touched_by_file == {three.first.snapshot: len(paths), three.second.snapshot: len(paths)}
+    assert result.files_touched == {three.first.snapshot: len(paths), three.second.snapshot: len(paths)}
 
 
 def test_a_lost_tree_touches_the_folder_and_says_so(three: Three) -> None:

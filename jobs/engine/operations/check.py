@@ -8,7 +8,7 @@ Which packs are read is decided in ``rotation``.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
@@ -30,7 +30,7 @@ from .touching import Root, Touched
 MOST_TOUCHED: Final = 100_000
 """So many paths are named; the counts are of all."""
 
-_TELL_SECONDS: Final = 2.0
+_TELL_SECONDS: Final = 10.0
 _TELL_PACKS: Final = 1000
 
 
@@ -51,7 +51,8 @@ class CheckPlan:
 class CheckResult:
     """``problems`` are the first MOST_PROBLEMS of ``problem_count``, one for each damaged file.
 
-    ``touched`` are the first MOST_TOUCHED paths that cannot be restored whole; ``touched_by_file`` counts all.
+    ``touched`` are the first MOST_TOUCHED of ``touched_count`` paths that cannot be restored whole; ``*_touched``
+    count all of them by snapshot file: files, and folders of which everything below is lost.
 
     ``unreadable_files`` are snapshot files that are damaged, or expected and missing. ``lost_blobs`` are in no pack any
     more. Unreferenced packs are no problem: interrupted copies leave them, and the next prune removes them.
@@ -73,7 +74,8 @@ class CheckResult:
     unreadable_files: tuple[FileId, ...]
     touched: tuple[Touched, ...]
     touched_count: int
-    touched_by_file: dict[FileId, int]
+    files_touched: dict[FileId, int]
+    folders_touched: dict[FileId, int]
 
     @property
     def ok(self) -> bool:
@@ -166,8 +168,9 @@ def _choose(plan: CheckPlan, seen: Inspection, ledger: Ledger | None, *, now: in
 
 def _result(seen: Inspection) -> CheckResult:
     lost = seen.lost()
-    counts: Counter[FileId] = Counter()
-    touched = _counted(seen.touched(lost), counts)
+    files: Counter[FileId] = Counter()
+    folders: Counter[FileId] = Counter()
+    touched = _counted(seen.touched(lost), files, folders)
     named = tuple(islice(touched, MOST_TOUCHED))
     more = sum(1 for _ in touched)
     unreferenced = seen.unreferenced
@@ -188,13 +191,14 @@ def _result(seen: Inspection) -> CheckResult:
         unreadable_files=tuple(seen.found.unreadable_files),
         touched=named,
         touched_count=len(named) + more,
-        touched_by_file=dict(counts),
+        files_touched=dict(files),
+        folders_touched=dict(folders),
     )
 
 
-def _counted(touched: Iterable[Touched], counts: Counter[FileId]) -> Iterable[Touched]:
+def _counted(touched: Iterable[Touched], files: Counter[FileId], folders: Counter[FileId]) -> Iterator[Touched]:
     for one in touched:
-        counts.update(one.files)
+        (folders if one.is_folder else files).update(one.files)
         yield one
 
 

@@ -1,9 +1,9 @@
 """Whose turn it is to be read back, so that in the end everything was read, again and again.
 
 A verification that reads a part of the packs must not choose by chance, nor always the same ones. Each pack has a
-deadline, counted from when it was last read and found good; what was never read has half of that time. Packs are read
-in the order of their deadlines, and as many as it takes that no later run gets a heap of them at once: where *b(j)*
-bytes must be read within *j* runs, this run reads the greatest of all *b(j)/j*.
+deadline, counted from when it was last read and found good, or first seen. Packs are read in the order of their
+deadlines, of equals first what was never read, and as many as it takes that no later run gets a heap of them at once:
+where *b(j)* bytes must be read within *j* runs, this run reads the greatest of all *b(j)/j*.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ class Pace:
     """How much one run reads. Nothing given = nothing.
 
     ``percent`` of the stored bytes at least. ``runs``: every pack at the latest in the so-manieth run. ``seconds``:
-    every pack within that time, where ``coming`` are the starts of the later runs, s since the epoch, in order, as far
-    as that time reaches; empty = nobody knows of another: what is not read in time so far is read now.
+    every pack within that time, and what was never read within half of it, where ``coming`` are the starts of the
+    later runs, s since the epoch, in order, as far as that time reaches; empty = nobody knows of another: what is not
+    read in time so far is read now.
     """
 
     percent: float = 0.0
@@ -152,7 +153,7 @@ def runs_left(standing: Standing, pace: Pace) -> Numbers:
     """In how many runs, this one included, each pack must have been read; 1 or less = now."""
     left = np.full(len(standing.at), _NO_DEADLINE, dtype=np.int64)
     if pace.runs is not None:
-        left = np.where(standing.was_read, pace.runs, -(-pace.runs // 2)) - (standing.this_turn - standing.turn)
+        left = pace.runs - (standing.this_turn - standing.turn)
     if pace.seconds is not None:
         left = np.minimum(left, _runs_before(standing, pace.seconds, pace.coming))
     return left
