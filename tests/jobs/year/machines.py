@@ -16,6 +16,7 @@ from typing import ClassVar
 import pytest
 
 from jobs import queues
+from jobs.catalog.loading import Loaded
 from jobs.engine import errors
 from jobs.engine.events import Control, Counters
 from jobs.engine.ids import BlobId, FileId, SnapshotName
@@ -27,6 +28,7 @@ from jobs.engine.repository.snapshot_file import SnapshotFile
 from jobs.engine.snapshots.base import Capability, SnapshotRef, SnapshotRoot
 from jobs.engine.snapshots.registry import ENGINES, EngineKind
 from jobs.models import Job
+from jobs.runner import cataloguing
 from jobs.runner import prune as prune_runner
 
 from .plan import Year
@@ -155,6 +157,17 @@ def install(machines: Machines, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(prune, "run", lambda *_given: NOTHING_PRUNED)
     patch.setattr(prune_runner, "Repository", _Repository)
     patch.setattr(prune_runner, "list_snapshot_files", lambda shelf: list(shelf.files.values()))
+    _install_catalog(patch)
+
+
+def _install_catalog(patch: pytest.MonkeyPatch) -> None:
+    """Nothing is in these snapshots, so nothing is written into the catalog; its states are the product's."""
+    patch.setattr(cataloguing, "Repository", _Repository)
+    patch.setattr(cataloguing, "load_index", lambda *_given, **_more: None)
+    patch.setattr(cataloguing, "read_snapshot_file", lambda shelf, file_id: shelf.files[file_id])
+    for name in ("list_trees", "tree_changes", "list_snapshot", "snapshot_changes"):
+        patch.setattr(cataloguing, name, lambda *_given: iter(()))
+    patch.setattr(cataloguing, "load", lambda *_given, **_more: Loaded(told=0, began=0, ended=0))
 
 
 NOTHING_PRUNED = prune.PruneResult(
