@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db.models import Q
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from jobs.catalog.names import to_bytes
@@ -24,6 +25,8 @@ Tree = Mapping[bytes, "File | Tree"]
 """By name. Paths below ``/srv/data`` in every test."""
 
 ROOT = b"/srv/data"
+ONE_DATABASE = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+"""For properties over the database: its fixture is the same for all examples, and each empties the catalog."""
 NAMES = st.sampled_from([b"a", b"b", b"c\xff"])
 TREES: st.SearchStrategy[Tree] = st.recursive(
     st.dictionaries(NAMES, st.builds(File, st.integers(0, 3)), max_size=3),

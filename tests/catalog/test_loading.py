@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import pytest
 from django.db import IntegrityError
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.catalog.loading import forget_moment, forget_subclient, load
 from jobs.engine.operations.catalog import Found, Gone
 from jobs.models import CatalogFolder, CatalogVersion
 from policies.models import Subclient
-from tests.catalog.histories import TREES, File, Tree, all_rows, changes, expected, found_at, listing, moment
+from tests.catalog.histories import (
+    ONE_DATABASE,
+    TREES,
+    File,
+    Tree,
+    all_rows,
+    changes,
+    expected,
+    found_at,
+    listing,
+    moment,
+)
 from tests.factories import make_subclient
 
 pytestmark = pytest.mark.django_db
-ONE_DATABASE = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 
 @pytest.fixture
