@@ -67,6 +67,7 @@ def copy_level(
     *,
     snapshot_level: str,
     has_base: bool,
+    base_is_lost: bool = False,
     base_is_damaged: bool = False,
     base_number: int | None = None,
     has_full: bool = True,
@@ -82,6 +83,8 @@ def copy_level(
     if snapshot_level == RunLevel.FULL:
         return _full("Its snapshot job was full." if has_base else "The first backup copy of a subclient is full.")
     if base_is_damaged:
+        return _full("The last backup copy is damaged: everything is read again.")
+    if base_is_lost:
         return _full("The last backup copy is no longer on the medium to compare with.")
     if not has_base:
         return _full("There is no earlier backup copy to compare with.")

@@ -63,7 +63,7 @@ def _copy(task: Task, row: BackupCopy, subclient: Subclient, copy: Copy, media: 
         store_level(task.job, decision, row.snapshot)
         older = source.older(base, mark_copying(row, job_id=task.job.pk, base=base))
         is_dump = chosen.base_dates is not None
-        unfinished = not is_dump and row.exceptions > 0 and row.snapshot_file_id is not None and is_on_media(row)
+        unfinished = not is_dump and row.exceptions > 0 and not row.is_damaged and is_on_media(row)
         if unfinished:
             task.tell("only-the-failed", "Only what could not be read is read now; all else comes from that copy.")
         with replica_losses(source), ExitStack() as stack:

@@ -44,8 +44,10 @@ def choose_base(row: BackupCopy, subclient: Subclient, copy: Copy, source: Snaps
     )
     decision = decide()
     base = {levels.RunLevel.FULL: None, levels.RunLevel.DIFFERENTIAL: full}.get(decision.level, latest)
-    if base is not None and not is_on_media(base):
+    if base is not None and (base.is_damaged or row.is_damaged):
         base, decision = None, decide(base_is_damaged=True)
+    elif base is not None and not is_on_media(base):
+        base, decision = None, decide(base_is_lost=True)
     if not is_dump:
         return CopyBase(row=base, decision=decision)
     kept = partial(_dates_of, server_id=source.server_id(subclient))

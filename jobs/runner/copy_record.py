@@ -15,6 +15,7 @@ from jobs.engine.media.base import Usage
 from jobs.engine.plan import CopyResult
 from jobs.models import BackupCopy, CopyState
 from jobs.rules import levels
+from jobs.services import damage
 from jobs.services.copy_states import DUMP_DATES, DUMPED_FROM, FORMER_BASE
 from policies.models import Media
 from policies.services.media import record_copied_bytes
@@ -75,6 +76,8 @@ def record_copy(
         exceptions=exceptions,
         copied_at=timezone.now(),
     )
+    if result.snapshot_file_id != row.snapshot_file_id:
+        damage.made_anew(row)
     record_copied_bytes(media, stored_bytes=counters.bytes_stored, usage=usage)
 
 

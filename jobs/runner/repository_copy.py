@@ -101,7 +101,7 @@ def _base(
         decision = levels.copy_level(
             snapshot_level=source.ran_level or levels.RunLevel.FULL.value,
             has_base=latest is not None,
-            base_is_damaged=latest is not None and not is_on_media(latest),
+            base_is_lost=latest is not None and not is_on_media(latest),
             base_number=latest.level_number if latest is not None else None,
             has_full=full is not None,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from django.db.models import Count, Q, Sum
 
@@ -13,16 +13,29 @@ from jobs.rules import states
 from jobs.rules.retention import limit_warning
 from policies.models import Media, Subclient
 
+from .proof import Damage, damage_of
+
+_OF_A_MEDIUM: Final = (Operation.PRUNE, Operation.VERIFY, Operation.REPAIR)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upkeep:
-    """Of one medium. ``aged_*``: logically aged, space not freed yet. Jobs are the last of their kind that ended."""
+    """Of one medium. ``aged_*``: logically aged, space not freed yet. Jobs are the last of their kind that ended.
+
+    ``is_repaired``: the repair came after the verification, so what is damaged is what it found.
+    """
 
     aged_copies: int
     aged_bytes: int
     active: Job | None
     pruned: Job | None
     verified: Job | None
+    repaired: Job | None
+    damage: Damage
+
+    @property
+    def is_repaired(self) -> bool:
+        return self.repaired is not None and (self.verified is None or self.repaired.pk > self.verified.pk)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +47,7 @@ class LimitWarning:
 def upkeep_of(media: Media) -> Upkeep:
     waiting = BackupCopy.objects.filter(media=media, state=CopyState.AGED, forgotten_at__isnull=True)
     figures = waiting.aggregate(copies=Count("pk"), size=Sum("logical_bytes"))
-    jobs = Job.objects.filter(media=media, operation__in=(Operation.PRUNE, Operation.VERIFY)).order_by("-pk")
+    jobs = Job.objects.filter(media=media, operation__in=_OF_A_MEDIUM).order_by("-pk")
     over = jobs.filter(state__in=(JobState.COMPLETED, JobState.COMPLETED_WITH_ERRORS, JobState.FAILED))
     return Upkeep(
         aged_copies=figures["copies"],
@@ -42,6 +55,8 @@ def upkeep_of(media: Media) -> Upkeep:
         active=jobs.filter(state__in=states.ACTIVE).first(),
         pruned=over.filter(operation=Operation.PRUNE).first(),
         verified=over.filter(operation=Operation.VERIFY).first(),
+        repaired=over.filter(operation=Operation.REPAIR).first(),
+        damage=damage_of(media),
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import BigIntegerField, F, Func, QuerySet, Value
 from django.utils import timezone
 
 from jobs.engine.ids import BlobId, FileId
@@ -50,6 +50,21 @@ def record_findings(media: Media, job: Job, found: CheckResult, *, tried: bool =
             lists_all_damage=found.touched_count == len(found.touched),
             verified_at=timezone.now(),
         )
+
+
+def damaged_copies(media: Media) -> QuerySet[BackupCopy]:
+    """Backup copies on a medium of which something cannot be restored whole."""
+    return on_medium(media).exclude(damaged_files=0, damaged_folders=0)
+
+
+def made_anew(row: BackupCopy) -> None:
+    """Its snapshot file is another one now: what was found damaged in it was of the one before. Idempotent."""
+    BackupCopy.objects.filter(pk=row.pk).update(damaged_files=0, damaged_folders=0)
+    of_it = DamagedPath.objects.filter(backup_copies__contains=[row.pk])
+    of_it.update(
+        backup_copies=Func(F("backup_copies"), Value(row.pk, output_field=BigIntegerField()), function="array_remove"),
+        others=F("others") + 1,
+    )
 
 
 def on_medium(media: Media) -> QuerySet[BackupCopy]:

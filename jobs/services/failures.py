@@ -10,6 +10,7 @@
     ├── CommandFailed          a command of the subclient did not run, ended badly, or took too long
     ├── TestFailed             a step of a Test did not pass
     ├── VerificationFailed     something on a medium is damaged or missing
+    ├── RepairIncomplete       something on a medium is in no place that was asked
     ├── RevertChanged          a revert would cost more now than was shown and accepted
     ├── SampleDataFailed       a job of the sample data did not end as planned
     └── Unexpected             an error nobody foresaw; the node's log has the details
@@ -43,7 +44,12 @@ class TestFailed(Permanent):
 
 class VerificationFailed(Permanent):
     code = "verification-failed"
-    default_hint = "The result names what is damaged and which paths it touches; copy those snapshots again."
+    default_hint = "The result names what is damaged and which paths it touches; repair the medium."
+
+
+class RepairIncomplete(Permanent):
+    code = "repair-incomplete"
+    default_hint = "The result names what cannot be restored whole. Copy those snapshots again where they still exist."
 
 
 class RevertChanged(Permanent):

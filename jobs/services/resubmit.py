@@ -20,7 +20,15 @@ from jobs.services.launch import (
 )
 from jobs.services.restores import CHOSEN_COPY, launch_restore
 from jobs.services.secondary import delete_replica, launch_secondary_copy
-from jobs.services.upkeep import PERCENT, WITHIN_DAYS, launch_aging, launch_prune, launch_repair, launch_verify
+from jobs.services.upkeep import (
+    COPY_AGAIN,
+    PERCENT,
+    WITHIN_DAYS,
+    launch_aging,
+    launch_prune,
+    launch_repair,
+    launch_verify,
+)
 from policies.models import AccessNode, Copy, FileServer, Media
 
 
@@ -49,7 +57,7 @@ def resubmit_job(job: Job, *, user: Actor = None, initiator: str = Initiator.PER
         case Operation.VERIFY if job.media:
             again = launch_verify(media=job.media, **_how_much(job), **who)
         case Operation.REPAIR if job.media:
-            again = launch_repair(media=job.media, **who)
+            again = launch_repair(media=job.media, copy_again=bool(job.parameters.get(COPY_AGAIN)), **who)
         case Operation.CATALOG if job.subclient:
             again = launch_catalog(job.subclient, **catalog_wishes(job), **who)
         case Operation.TEST:

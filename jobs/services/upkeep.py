@@ -11,6 +11,7 @@ from jobs.selectors import active_jobs
 from jobs.services.dispatch import dispatch
 from jobs.services.errors import CannotLaunch
 from jobs.services.launch import Actor, create_job
+from policies import audit
 from policies.models import Media
 
 DEFAULT_PERCENT = 5.0
@@ -19,6 +20,9 @@ DEFAULT_PERCENT = 5.0
 PERCENT: Final = "percent"
 WITHIN_DAYS: Final = "within_days"
 """Parameters of a verification: one of them."""
+
+COPY_AGAIN: Final = "copy_again"
+"""Parameter of a repair: damaged copies whose snapshot is still there are copied once more."""
 
 OF_A_MEDIUM: Final = (Operation.PRUNE, Operation.VERIFY, Operation.REPAIR)
 """One of these at a time per medium."""
@@ -91,9 +95,24 @@ def launch_verify(
     )
 
 
-def launch_repair(*, media: Media, initiator: str = Initiator.PERSON, how: str = How.WEB, user: Actor = None) -> Job:
-    """Bring back what is damaged on a medium, from snapshots and other media. Raises CannotLaunch."""
-    return _launch(Operation.REPAIR, media, initiator=initiator, how=how, user=user)
+def launch_repair(
+    *,
+    media: Media,
+    copy_again: bool = True,
+    initiator: str = Initiator.PERSON,
+    how: str = How.WEB,
+    user: Actor = None,
+) -> Job:
+    """Bring back what is damaged on a medium, from snapshots and other media. Raises CannotLaunch.
+
+    ``copy_again``: what does not come back is copied once more where its snapshot is still there. Audited.
+    """
+    parameters = {COPY_AGAIN: True} if copy_again else {}
+    job = _launch(Operation.REPAIR, media, initiator=initiator, how=how, user=user, parameters=parameters)
+    known = how if how in audit.How.values else audit.How.SYSTEM
+    sentence = f"Repair of the medium {media.name}: job {job.pk}"
+    audit.record(action=audit.Action.OPERATED, instance=media, user=user, how=known, sentence=sentence)
+    return job
 
 
 def _launch(operation: Operation, media: Media | None, **values: Any) -> Job:

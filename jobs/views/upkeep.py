@@ -8,10 +8,11 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from jobs import services
 from jobs.selectors_pages import upkeep as reads
+from jobs.selectors_pages.proof import Damage, damage_of
 from jobs.services.aging_preview import deletions_of_aging
 from jobs.services.upkeep import DEFAULT_PERCENT
 from policies.models import Media, Subclient
@@ -64,6 +65,25 @@ def verify_media(request: HttpRequest, pk: int) -> HttpResponseRedirect:
 
 
 @operator_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def repair_media(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask, then bring back what is damaged from other media and held snapshots, by a job."""
+    media = get_object_or_404(Media, pk=pk)
+    if request.method == "POST":
+        return launch(request, lambda: services.launch_repair(media=media, user=request.user), back=_page(media))
+    known = damage_of(media)
+    context = {
+        "question": f"Repair {media.name}?",
+        "consequence": _what_a_repair_does(known),
+        "submit": "Repair",
+        "cancel": _page(media),
+        "breadcrumb": media.name,
+        "breadcrumb_url": _page(media),
+    }
+    return render(request, "components/confirm.html", context)
+
+
+@operator_required
 @require_POST
 def acknowledge_source(request: HttpRequest, server: str, name: str) -> HttpResponseRedirect:
     """Somebody looked at the source: its aging goes on (RULES R10)."""
@@ -79,6 +99,17 @@ def acknowledge_source(request: HttpRequest, server: str, name: str) -> HttpResp
 
 def _page(media: Media) -> str:
     return reverse("policies:media_detail", args=[media.pk])
+
+
+def _what_a_repair_does(known: Damage) -> str:
+    packs = f"{known.packs:,} damaged pack{'' if known.packs == 1 else 's'}"
+    paths = f"{known.paths:,} path{'' if known.paths == 1 else 's'}"
+    found = f"{packs} and {paths} that cannot be restored whole are known. " if known else "No damage is known. "
+    return (
+        f"{found}What is lost comes back from other media and from snapshots that are still there, under the same ids. "
+        "What does not is copied again where its snapshot still exists, and is named where it does not. "
+        "While the repair runs, copies and restores of this medium wait."
+    )
 
 
 def _percent(text: str) -> float | None:

@@ -59,6 +59,10 @@ def test_age_prune_and_verify_to_the_end(farm: Farm, subclient: Subclient, tmp_p
     assert code == 1
     assert "failed" in lines[0]
 
+    code, lines = command("repair", "disk-tree", "--wait", "--json")
+    (repaired,) = as_json(lines)
+    assert (code, repaired["result"]["ok"], repaired["result"]["blobs_lost"]) == (0, True, 0), picture()
+
 
 @pytest.mark.parametrize(
     ("words", "code"),
@@ -67,6 +71,8 @@ def test_age_prune_and_verify_to_the_end(farm: Farm, subclient: Subclient, tmp_p
         (("verify", "nowhere"), 2),
         (("prune", "empty"), 4),
         (("verify", "empty", "--percent", "5"), 4),
+        (("repair", "nowhere"), 2),
+        (("repair", "empty"), 4),
         (("prune",), 0),
     ],
 )

@@ -170,3 +170,41 @@ def test_an_aging_job_shows_what_it_did_by_reason(enter: Enter, subclient: Subcl
     page = enter(Role.VIEWER).get(reverse("job", args=[job.pk])).content.decode()
     for words in ("Marked as aged: 1", "Cycles 4", "Days 2", "sc-x-1-1", "Old."):
         assert words in page
+
+
+def test_a_damaged_medium_says_so_and_an_operator_repairs_it_after_being_asked(
+    enter: Enter, subclient: Subclient, media: Media
+) -> None:
+    row = make_backup_copy(make_snapshot(subclient), backup_copy_of(subclient.policy), damaged_files=1)
+    media.damaged_packs.create(pack="b" * 64, sentence="It is damaged.", blobs=3, blobs_bad=1, found_at=timezone.now())
+    media.damaged_paths.create(path=b"/srv/home/a", display_path="/srv/home/a", backup_copies=[row.pk])
+    own, repair = reverse("policies:media_detail", args=[media.pk]), reverse("media-repair", args=[media.pk])
+    page = enter(Role.OPERATOR).get(own).content.decode()
+    assert "1 backup copy cannot be restored whole" in page
+    assert "1 damaged pack, 1 path touched" in page
+    assert repair in page
+    assert repair not in enter(Role.VIEWER).get(own).content.decode()
+    assert enter(Role.VIEWER).post(repair).status_code == 403
+
+    asked = enter(Role.OPERATOR).get(repair).content.decode()
+    assert "1 damaged pack and 1 path that cannot be restored whole are known." in asked
+    assert not Job.objects.filter(operation=Operation.REPAIR).exists()
+    answer = enter(Role.OPERATOR).post(repair)
+    job = Job.objects.get(operation=Operation.REPAIR)
+    assert answer.headers["Location"] == reverse("job", args=[job.pk])
+    assert (job.media, job.initiator, job.parameters) == (media, "person", {"copy_again": True})
+    assert AuditEntry.objects.latest("pk").sentence == f"Repair of the medium disk-a: job {job.pk}"
+
+
+def test_a_repair_shows_what_came_back_and_what_is_copied_again(
+    enter: Enter, subclient: Subclient, media: Media
+) -> None:
+    figures = dict.fromkeys(("snapshot_files", "trees", "packs", "packs_read", "bytes_read", "touched_count"), 4)
+    mended = {"packs_removed": 2, "blobs_saved": 7, "blobs_back": 5, "blobs_lost": 1, "index_rebuilt": True}
+    brought = [{"source": "the medium other", "blobs": 3}, {"source": "held snapshots", "blobs": 2}]
+    again = {"copied_again": 1, "copied_again_jobs": [17], "not_copied_again": ["sc-x-1-1 is gone."]}
+    result = {"ok": False, **figures, **mended, "brought": brought, **again}
+    job = make_job(operation=Operation.REPAIR, state=JobState.FAILED, media=media, result=result)
+    page = enter(Role.VIEWER).get(reverse("job", args=[job.pk])).content.decode()
+    for words in ("the medium other (3) and held snapshots (2)", "made anew", "job 17", "sc-x-1-1 is gone."):
+        assert words in page

@@ -68,7 +68,7 @@ def test_b8_a_copy_runs_as_its_snapshot_job_and_without_a_base_full() -> None:
     assert copy_level(snapshot_level="incremental", has_base=True).level is RunLevel.INCREMENTAL
     assert copy_level(snapshot_level="full", has_base=True).level is RunLevel.FULL
     for has_base, damaged in [(False, False), (True, True)]:
-        decision = copy_level(snapshot_level="incremental", has_base=has_base, base_is_damaged=damaged)
+        decision = copy_level(snapshot_level="incremental", has_base=has_base, base_is_lost=damaged)
         assert decision.level is RunLevel.FULL
         assert decision.reason
 
@@ -131,7 +131,8 @@ def test_b8_a_chain_of_copies_has_its_own_limit() -> None:
 def test_b8_without_a_base_or_a_full_a_copy_is_full_and_says_why(level: str) -> None:
     for decision, words in [
         (copy_level(snapshot_level=level, has_base=False), "no earlier backup copy"),
-        (copy_level(snapshot_level=level, has_base=True, base_is_damaged=True), "no longer on the medium"),
+        (copy_level(snapshot_level=level, has_base=True, base_is_lost=True), "no longer on the medium"),
+        (copy_level(snapshot_level=level, has_base=True, base_is_damaged=True), "is damaged"),
         (copy_level(snapshot_level=level, has_base=True, has_full=False), "no full backup copy left"),
     ]:
         assert (decision.level, decision.number) == (RunLevel.FULL, 0)
