@@ -67,8 +67,7 @@ SELECT version.id, version.folder_id, version.name, version.kind, version.size, 
        version.mode, version.owner_id, version.link_target
 FROM jobs_catalogversion version"""
 ALL_AFFECTED: Final = f"""{_INTO_AFFECTED}
-JOIN jobs_catalogfolder folder ON folder.id = version.folder_id AND folder.subclient_id = %(subclient)s
-WHERE {_COVERS}"""
+WHERE version.subclient_id = %(subclient)s AND {_COVERS}"""
 FOUND_AFFECTED: Final = f"""{_INTO_AFFECTED}
 JOIN fresh ON fresh.folder_id = version.folder_id AND fresh.name = version.name
 WHERE {_COVERS}"""
@@ -141,11 +140,13 @@ LEAVE_SAME: Final = (
     "DELETE FROM fresh USING same WHERE fresh.folder_id = same.folder_id AND fresh.name = same.name",
 )
 
-_COLUMNS: Final = "folder_id, name, kind, size, files, mtime_ns, mode, owner_id, link_target, first_at, until_at"
+_COLUMNS: Final = (
+    "subclient_id, folder_id, name, kind, size, files, mtime_ns, mode, owner_id, link_target, first_at, until_at"
+)
 CUT: Final = f"""
 INSERT INTO jobs_catalogversion ({_COLUMNS})
-SELECT version.folder_id, version.name, version.kind, version.size, version.files, version.mtime_ns, version.mode,
-       version.owner_id, version.link_target, %(next)s, version.until_at
+SELECT version.subclient_id, version.folder_id, version.name, version.kind, version.size, version.files,
+       version.mtime_ns, version.mode, version.owner_id, version.link_target, %(next)s, version.until_at
 FROM jobs_catalogversion version JOIN affected ON affected.id = version.id
 WHERE version.until_at IS NULL OR version.until_at > %(next)s"""
 END: Final = """
@@ -161,15 +162,16 @@ DELETE FROM fresh USING jobs_catalogversion version
 WHERE version.folder_id = fresh.folder_id AND version.name = fresh.name AND version.first_at = %(at)s"""
 BEGIN: Final = f"""
 INSERT INTO jobs_catalogversion ({_COLUMNS})
-SELECT folder_id, name, kind, size, files, mtime_ns, mode, owner_id, link_target, %(at)s, %(next)s FROM fresh"""
+SELECT %(subclient)s, folder_id, name, kind, size, files, mtime_ns, mode, owner_id, link_target, %(at)s, %(next)s
+FROM fresh"""
 
-_OF_SUBCLIENT: Final = "folder.id = version.folder_id AND folder.subclient_id = %(subclient)s"
+_OF_SUBCLIENT: Final = "version.subclient_id = %(subclient)s"
 FORGET_NEWEST: Final = f"""
-DELETE FROM jobs_catalogversion version USING jobs_catalogfolder folder
+DELETE FROM jobs_catalogversion version
 WHERE {_OF_SUBCLIENT} AND version.first_at = %(at)s"""
 FORGET: Final = f"{FORGET_NEWEST} AND version.until_at = %(next)s"
 BEGIN_LATER: Final = f"""
-UPDATE jobs_catalogversion version SET first_at = %(next)s FROM jobs_catalogfolder folder
+UPDATE jobs_catalogversion version SET first_at = %(next)s
 WHERE {_OF_SUBCLIENT} AND version.first_at = %(at)s"""
 _SAME_AS_LATE: Final = " AND ".join(
     f"late.{name} = version.{name}"
@@ -177,13 +179,13 @@ _SAME_AS_LATE: Final = " AND ".join(
 )
 JOIN: Final = f"""
 WITH late AS (
-    DELETE FROM jobs_catalogversion late USING jobs_catalogversion version, jobs_catalogfolder folder
+    DELETE FROM jobs_catalogversion late USING jobs_catalogversion version
     WHERE {_OF_SUBCLIENT} AND version.until_at = %(at)s AND late.first_at = %(next)s AND {_SAME_AS_LATE}
     RETURNING version.id, late.until_at
 )
 UPDATE jobs_catalogversion version SET until_at = late.until_at FROM late WHERE version.id = late.id"""
 END_LATER: Final = f"""
-UPDATE jobs_catalogversion version SET until_at = %(next)s FROM jobs_catalogfolder folder
+UPDATE jobs_catalogversion version SET until_at = %(next)s
 WHERE {_OF_SUBCLIENT} AND version.until_at = %(at)s"""
 DROP_FOLDERS: Final = """
 DELETE FROM jobs_catalogfolder folder
@@ -192,5 +194,5 @@ WHERE folder.subclient_id = %(subclient)s AND folder.parent_id IS NOT NULL
                   WHERE version.folder_id = folder.parent_id AND version.name = folder.name AND version.kind = 'd')
   AND NOT EXISTS (SELECT 1 FROM jobs_catalogversion version WHERE version.folder_id = folder.id)
   AND NOT EXISTS (SELECT 1 FROM jobs_catalogfolder below WHERE below.parent_id = folder.id)"""
-EMPTY_VERSIONS: Final = f"DELETE FROM jobs_catalogversion version USING jobs_catalogfolder folder WHERE {_OF_SUBCLIENT}"
+EMPTY_VERSIONS: Final = f"DELETE FROM jobs_catalogversion version WHERE {_OF_SUBCLIENT}"
 EMPTY_FOLDERS: Final = "DELETE FROM jobs_catalogfolder WHERE subclient_id = %(subclient)s"

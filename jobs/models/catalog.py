@@ -7,7 +7,7 @@ is a comparison of times. Backup copies hold what their snapshot holds; their ro
 
 from __future__ import annotations
 
-from django.contrib.postgres.indexes import BrinIndex, GinIndex, HashIndex, OpClass
+from django.contrib.postgres.indexes import GinIndex, HashIndex, OpClass
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Upper
@@ -76,11 +76,20 @@ class CatalogVersion(models.Model):
     """One version of a path: ``name`` in ``folder``, as it was from ``first_at`` until before ``until_at``.
 
     ``size`` in bytes and ``files`` are of everything below for a directory; ``files`` is 0 for anything else.
-    ``mtime_ns`` is ns since the epoch, UTC; ``mode`` the low 12 bits of ``st_mode``.
+    ``mtime_ns`` is ns since the epoch, UTC; ``mode`` the low 12 bits of ``st_mode``. ``subclient`` is its folder's,
+    repeated here so that one index finds a part of a name within a subclient: with the folders in between, a name
+    that is common elsewhere costs a second at ten million rows. The key of the folder vouches for it.
     """
 
     Kind = CatalogKind
 
+    subclient = models.ForeignKey(
+        "policies.Subclient",
+        on_delete=models.CASCADE,
+        related_name="catalog_versions",
+        db_index=False,
+        db_constraint=False,
+    )
     folder = models.ForeignKey(CatalogFolder, on_delete=models.CASCADE, related_name="versions", db_index=False)
     name = models.TextField()
     kind = models.CharField(max_length=1, choices=CatalogKind)
@@ -95,9 +104,11 @@ class CatalogVersion(models.Model):
 
     class Meta:
         indexes = [
-            GinIndex(OpClass(Upper("name"), name="gin_trgm_ops"), name="catalog_version_by_part"),
-            models.Index(fields=["until_at"], condition=Q(until_at__isnull=False), name="catalog_version_by_end"),
-            BrinIndex(fields=["first_at"], name="catalog_version_by_start"),
+            GinIndex("subclient", OpClass(Upper("name"), name="gin_trgm_ops"), name="catalog_version_by_part"),
+            models.Index(
+                fields=["subclient", "until_at"], condition=Q(until_at__isnull=False), name="catalog_version_by_end"
+            ),
+            models.Index(fields=["subclient", "first_at"], name="catalog_version_by_start"),
         ]
         constraints = [
             models.UniqueConstraint(fields=["folder", "name", "first_at"], name="catalog_version_once"),

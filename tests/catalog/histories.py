@@ -71,7 +71,7 @@ def found_at(subclient_id: int, at: datetime) -> dict[bytes, tuple[str, int, int
 
 def all_rows(subclient_id: int) -> list[tuple[Any, ...]]:
     """Everything the catalog keeps of a subclient, without the numbers of rows."""
-    rows = CatalogVersion.objects.filter(folder__subclient=subclient_id)
+    rows = CatalogVersion.objects.filter(subclient=subclient_id, folder__subclient=subclient_id)
     columns = ("folder__path", "name", "kind", "size", "files", "mtime_ns", "mode", "owner__uid", "link_target")
     return sorted(rows.values_list(*columns, "first_at", "until_at"), key=str)
 

@@ -28,7 +28,8 @@ def root() -> CatalogFolder:
 
 
 def make_version(root: CatalogFolder, **values: Any) -> CatalogVersion:
-    return CatalogVersion.objects.create(**{"folder": root, "name": "a", "kind": "f", "first_at": THEN} | values)
+    given = {"subclient": root.subclient, "folder": root, "name": "a", "kind": "f", "first_at": THEN} | values
+    return CatalogVersion.objects.create(**given)
 
 
 def test_a_folder_is_there_once_and_a_subclient_has_one_root(root: CatalogFolder) -> None:
