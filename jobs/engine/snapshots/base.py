@@ -16,6 +16,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 from ..events import Control, FileFailed
 from ..ids import SnapshotName
 from ..media.base import TestReport
+from .channel import Channel
 
 
 class Capability(StrEnum):
@@ -37,6 +38,8 @@ class Capability(StrEnum):
     """RULES P2: keeps one snapshot as diff base."""
     REPLICATE = "replicate"
     """Takes over snapshots of another storage: a :class:`Replicator`."""
+    STREAM = "stream"
+    """Sends its snapshots to the same engine on another node: a :class:`Streamer`."""
     DUMP_TOKENS = "dump_tokens"
     """RULES L5: is read by dumps of levels, each with a token that the next one is built on: a :class:`Dumper`."""
 
@@ -189,6 +192,21 @@ class Replicator(Protocol):
         where one of the two has lost it. One that is there already is returned, so that a killed job may go on.
         Raises SnapshotMissing, SourceUnavailable, InvalidOptions, NoSpace, StorageBusy, EngineUnsupported, Stopped.
         """
+
+
+@runtime_checkable
+class Streamer(Protocol):
+    """What an engine with ``Capability.STREAM`` does besides: a replication whose two ends are on two nodes.
+
+    Both raise what :meth:`Replicator.replicate` raises, also what failed at the other end, and SourceUnavailable when
+    that one is gone or silent. A cut stream leaves nothing under the snapshot's name.
+    """
+
+    def send(self, ref: SnapshotRef, base: SnapshotRef | None, channel: Channel, control: Control) -> Replicated:
+        """Send the snapshot ``ref`` into the channel, at whose other end :meth:`receive` runs."""
+
+    def receive(self, channel: Channel, control: Control) -> Replicated:
+        """Take over the snapshot that comes, under the name it has there, whole or not at all."""
 
 
 @runtime_checkable

@@ -19,20 +19,20 @@ from ..errors import (
     EngineUnsupported,
     InvalidOptions,
     SnapshotMissing,
-    SnapshotNotOurs,
     StorageBusy,
 )
 from ..events import Control, FreeRun
 from ..ids import SnapshotName
 from ..media.base import TestReport
-from .area import DEFAULT_FOLDER, SnapshotArea, read_manifest, require_unread, write_manifest
+from .area import DEFAULT_FOLDER, SnapshotArea
 from .base import Capability, Replicated, Reverted, RevertPlan, SnapshotEngine, SnapshotRef, SnapshotRoot
-from .btrfs_ioctl import is_subvolume_root
 from .btrfs_progs import BtrfsProgs
-from .btrfs_replica import Reception, is_received_from, look_at, require_received, sync_directory
+from .btrfs_replica import look_at
 from .btrfs_revert import Exchange
-from .btrfs_stream import send_and_receive
+from .btrfs_shelf import Shelf
+from .btrfs_transfer import receive, send, take_over
 from .btrfs_volume import Volume
+from .channel import Channel
 from .content import checked_content, is_inside, refuse_missing
 from .probe import Probe, run_steps
 from .reverting import look_in_place, make_missing, require_nobody_writes, require_parents, revert_in_place
@@ -88,6 +88,7 @@ class BtrfsEngine:
             Capability.DIFF,
             Capability.READ_ONLY,
             Capability.REPLICATE,
+            Capability.STREAM,
             Capability.REVERT,
         }
     )
@@ -97,7 +98,7 @@ class BtrfsEngine:
         self.area = SnapshotArea(options.area or options.volume / DEFAULT_FOLDER, install)
         self._clock = clock or SystemClock()
         self._progs = BtrfsProgs(options.timeout_seconds, self._clock)
-        self._reception = Reception(self.area, self._remove)
+        self._shelf = Shelf(self.volume, self.area, self._progs)
         self._exchange = Exchange(self.volume, self.area.path, self._progs)
 
     def validate_content(self, content: Sequence[str]) -> None:
@@ -111,7 +112,7 @@ class BtrfsEngine:
         self._exchange.settle()
         volume, relative = self._fit(paths)
         self._prepare_area(volume, control)
-        self._sweep()
+        self._shelf.sweep()
         if os.path.lexists(directory):
             raise StorageBusy(f"There is already a snapshot “{name}”.", hint="Resubmit the job; it takes a new name.")
         taken_at_ns = self._clock.now_ns()
@@ -126,11 +127,10 @@ class BtrfsEngine:
                 | {f"{_RELATIVE}{number}": inside for number, inside in enumerate(relative)},
                 warnings=tuple(volume.left_out(relative, self.area.path)),
             )
-            with self.area.errors("write to the snapshot area"):
-                write_manifest(ref, self._manifest(name))
+            self._shelf.describe(ref)
         except BaseException:
             with contextlib.suppress(EngineError):
-                self._remove(name)
+                self._shelf.remove(name)
             raise
         return ref
 
@@ -138,7 +138,7 @@ class BtrfsEngine:
     def open(self, ref: SnapshotRef) -> Iterator[tuple[SnapshotRoot, ...]]:
         self.area.owned(ref.name)
         self._exchange.settle()
-        if self._reception.is_open(ref.name):
+        if self._shelf.reception.is_open(ref.name):
             raise SnapshotMissing(f"Snapshot “{ref.name}” has not arrived in “{self.area.path}” yet.")
         with self.area.held(ref.name) as directory:
             roots = tuple(
@@ -153,16 +153,16 @@ class BtrfsEngine:
     def exists(self, ref: SnapshotRef) -> bool:
         self.area.owned(ref.name)
         self._exchange.settle()
-        return self._has(ref.name)
+        return self._shelf.has(ref.name)
 
     def list(self) -> Sequence[SnapshotRef]:
         self._exchange.settle()
-        return [self._read_ref(name) for name in self.area.names() if self._has(name)]
+        return self._shelf.refs()
 
     def delete(self, ref: SnapshotRef) -> None:
         self.area.owned(ref.name)
         self._exchange.settle()
-        self._remove(ref.name)
+        self._shelf.remove(ref.name)
 
     def plan_revert(self, ref: SnapshotRef, control: Control, *, seconds: float) -> RevertPlan:
         """See :class:`~jobs.engine.snapshots.base.Reverter`."""
@@ -207,42 +207,30 @@ class BtrfsEngine:
         """See :class:`~jobs.engine.snapshots.base.Replicator`. Both storages must be mounted on this node."""
         if not isinstance(source, BtrfsEngine):
             raise EngineUnsupported(f"Snapshots of the engine “{source.label}” cannot be sent to a btrfs.")
+        self._prepare_reception(control)
+        return take_over(self._shelf, source.shelf, ref, base, control)
+
+    def send(self, ref: SnapshotRef, base: SnapshotRef | None, channel: Channel, control: Control) -> Replicated:
+        """See :class:`~jobs.engine.snapshots.base.Streamer`."""
+        Volume.look(self.volume).require_rights()
+        return send(self._shelf, ref, base, channel, control)
+
+    def receive(self, channel: Channel, control: Control) -> Replicated:
+        """See :class:`~jobs.engine.snapshots.base.Streamer`."""
+        return receive(self._shelf, channel, control, self._prepare_reception)
+
+    @property
+    def shelf(self) -> Shelf:
+        """Its snapshots, for another btrfs that takes one over."""
+        return self._shelf
+
+    def _prepare_reception(self, control: Control) -> None:
+        """The area is there and fit, and nothing of killed jobs is left in it."""
         volume = Volume.look(self.volume)
         volume.require_rights()
         self._prepare_area(volume, control)
-        if os.path.realpath(self.area.path) == os.path.realpath(source.area.path):
-            raise InvalidOptions("A snapshot cannot be sent to the area it lies in.", field="area")
-        self._reception.sweep()
-        self._sweep()
-        with contextlib.ExitStack() as stack:
-            directory = stack.enter_context(source.area.held(ref.name))
-            sent = look_at(directory)
-            if self._has(ref.name):
-                require_received(look_at(self.area.directory(ref.name)), sent, ref.name)
-                return Replicated(ref=self._read_ref(ref.name), sent_bytes=0)
-            base = base if base is not None and self._is_base(base, source) else None
-            before = str(stack.enter_context(source.area.held(base.name))) if base is not None else None
-            with self._reception.receiving(ref.name):
-                count = send_and_receive(str(directory), str(self.area.path), base=before, control=control)
-                target = self.area.directory(ref.name)
-                with self.area.errors("write to the snapshot area"):
-                    sync_directory(target)
-                require_received(look_at(target), sent, ref.name)
-                copied = replace(ref, handle=ref.handle | {"path": str(target)}, exclusive_bytes=None, unread=())
-                with self.area.errors("write to the snapshot area"):
-                    write_manifest(copied, self._manifest(ref.name))
-        return Replicated(ref=copied, sent_bytes=count, base=base.name if base is not None else None)
-
-    def _is_base(self, base: SnapshotRef, source: BtrfsEngine) -> bool:
-        """Whether both still hold it, and ours was received from theirs."""
-        try:
-            sent = look_at(source.area.directory(base.name))
-            return self._has(base.name) and is_received_from(look_at(self.area.directory(base.name)), sent)
-        except SnapshotMissing:
-            return False
-
-    def _has(self, name: str) -> bool:
-        return _is_snapshot(self.area.directory(name)) and not self._reception.is_open(name)
+        self._shelf.reception.sweep()
+        self._shelf.sweep()
 
     def test(self) -> TestReport:
         probe = Probe(self, self.area.install, self.volume)
@@ -297,56 +285,3 @@ class BtrfsEngine:
             with self.area.errors("protect the snapshot area"):
                 os.chmod(self.area.path, 0o700)
         volume.require_area(self.area.path)
-
-    def _remove(self, name: str) -> None:
-        directory = self.area.directory(name)
-        if os.path.lexists(directory):
-            if not _is_snapshot(directory):
-                raise SnapshotNotOurs(f"“{directory}” is not a btrfs snapshot, so it is left alone.")
-            with self.area.errors("open a snapshot in"):
-                lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                require_unread(lock, name)
-                self._progs.delete(str(directory), _FREE_RUN)
-            finally:
-                os.close(lock)
-        with self.area.errors("remove a snapshot from"), contextlib.suppress(FileNotFoundError):
-            os.unlink(self._manifest(name))
-
-    def _read_ref(self, name: SnapshotName) -> SnapshotRef:
-        """A snapshot whose job was killed before it was described is told as one of the whole volume."""
-        try:
-            return read_manifest(self._manifest(name), name)
-        except SnapshotMissing:
-            directory = self.area.directory(name)
-            return SnapshotRef(
-                name=name,
-                engine=self.name,
-                taken_at_ns=os.stat(directory).st_ctime_ns,
-                content=(str(self.volume),),
-                handle={"path": str(directory)},
-                warnings=("The job that took this snapshot ended before it could describe it.",),
-            )
-
-    def _sweep(self) -> None:
-        """Descriptions whose snapshot was deleted outside."""
-        with self.area.errors("tidy"):
-            for entry in os.listdir(self.area.path):
-                name = entry.removesuffix(_MANIFEST)
-                with contextlib.suppress(SnapshotNotOurs, FileNotFoundError):
-                    if name != entry and not os.path.lexists(self.area.directory(name)):
-                        os.unlink(self._manifest(name))
-
-    def _manifest(self, name: str) -> Path:
-        return self.area.path / f"{self.area.owned(name)}{_MANIFEST}"
-
-
-def _is_snapshot(directory: Path) -> bool:
-    try:
-        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        return is_subvolume_root(fd)
-    finally:
-        os.close(fd)

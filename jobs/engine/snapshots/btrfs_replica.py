@@ -112,14 +112,14 @@ def stream_identity(sent: SubvolumeInfo) -> UUID:
     return sent.received or sent.identity
 
 
-def is_received_from(there: SubvolumeInfo, sent: SubvolumeInfo) -> bool:
-    """Whether a subvolume is a complete copy of another: read-only, and received from it."""
-    return there.is_read_only and there.received == stream_identity(sent)
+def is_received(there: SubvolumeInfo, identity: UUID) -> bool:
+    """Whether a subvolume is a complete copy of the one a stream said ``identity`` of: read-only, and received."""
+    return there.is_read_only and there.received == identity
 
 
-def require_received(there: SubvolumeInfo, sent: SubvolumeInfo, name: str) -> None:
+def require_received(there: SubvolumeInfo, identity: UUID, name: str) -> None:
     """Raises SourceUnavailable for a stream that ended without an error and left something else."""
-    if not is_received_from(there, sent):
+    if not is_received(there, identity):
         raise SourceUnavailable(
             f"The snapshot “{name}” did not arrive whole: it is not marked as received from its source.",
             hint="The next attempt sends it again. Look at the kernel log of the node if it happens twice.",

@@ -9,12 +9,13 @@ import select
 import signal
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import IO, Final
 
 from ..errors import EngineError, EngineUnsupported, StorageBusy
 from ..events import Control
 from .btrfs_progs import ENVIRONMENT, no_program, progs_failure
+from .channel import MOST_BYTES, Channel, raise_failure
 
 _LOOK_SECONDS: Final = 0.2
 _PIPE_BYTES: Final = 1 << 20
@@ -92,6 +93,71 @@ def send_and_receive(path: str, into: str, *, base: str | None, control: Control
     return sent
 
 
+def send_to(path: str, channel: Channel, *, base: str | None, control: Control, program: str = "btrfs") -> int:
+    """The sending half of :func:`send_and_receive`, into a channel. What the other end says went wrong is raised."""
+    difference = ["-p", base] if base is not None else []
+    arguments = ["send", "-q", *difference, "--", path]
+    with contextlib.closing(_Child(program, arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)) as sender:
+        stream = _pipe(sender.process.stdout)
+        buffer, sent = memoryview(bytearray(MOST_BYTES)), 0
+        while True:
+            control.check()
+            if (news := channel.news()) is not None:
+                raise_failure(news)
+            if not select.select([stream], [], [], _LOOK_SECONDS)[0]:
+                channel.keep_alive()
+                continue
+            count = os.readv(stream.fileno(), [buffer])
+            if not count:
+                break
+            channel.write(buffer[:count])
+            sent += count
+        _wait(sender.process, control)
+        if failure := sender.failure():
+            raise failure
+    channel.end()
+    return sent
+
+
+def receive_from(channel: Channel, into: str, *, control: Control, program: str = "btrfs") -> int:
+    """The receiving half of :func:`send_and_receive`; returns the bytes received. Only a stream with its end counts."""
+    arguments = ["receive", "-q", "--", into]
+    with contextlib.closing(_Child(program, arguments, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)) as receiver:
+        stream = _pipe(receiver.process.stdin)
+        received = 0
+        os.set_blocking(stream.fileno(), False)
+        with contextlib.suppress(BrokenPipeError):
+            while piece := channel.read():
+                _write_all(stream, piece, channel, control)
+                received += len(piece)
+        with contextlib.suppress(BrokenPipeError):
+            stream.close()
+        _wait(receiver.process, control, channel.keep_alive)
+        if failure := receiver.failure():
+            raise failure
+    return received
+
+
+def _write_all(stream: IO[bytes], piece: bytes, channel: Channel, control: Control) -> None:
+    """A disk that is slow is no silence: the other end hears of it."""
+    rest = memoryview(piece)
+    while rest:
+        control.check()
+        if not select.select([], [stream], [], _LOOK_SECONDS)[1]:
+            channel.keep_alive()
+            continue
+        with contextlib.suppress(BlockingIOError):
+            rest = rest[os.write(stream.fileno(), rest) :]
+
+
+def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
+    if stream is None:
+        raise StorageBusy("The stream between the two storages could not be made.")
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(stream, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    return stream
+
+
 def _worse(sender: _Child, receiver: _Child) -> EngineError | None:
     """The sender fails because the receiver did, when it cannot write; the receiver, when the stream is cut off."""
     if sender.process.returncode and receiver.process.returncode:
@@ -101,12 +167,7 @@ def _worse(sender: _Child, receiver: _Child) -> EngineError | None:
 
 def _pump(sender: subprocess.Popen[bytes], receiver: subprocess.Popen[bytes], control: Control) -> int:
     """Until the sender has said everything, or the receiver listens no more."""
-    source, target = sender.stdout, receiver.stdin
-    if source is None or target is None:
-        raise StorageBusy("The stream between the two storages could not be made.")
-    for pipe in (source, target):
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    source, target = _pipe(sender.stdout), _pipe(receiver.stdin)
     sent = 0
     try:
         while True:
@@ -127,10 +188,11 @@ def _pump(sender: subprocess.Popen[bytes], receiver: subprocess.Popen[bytes], co
     return sent
 
 
-def _wait(process: subprocess.Popen[bytes], control: Control) -> None:
+def _wait(process: subprocess.Popen[bytes], control: Control, meanwhile: Callable[[], None] = lambda: None) -> None:
     while True:
         try:
             process.wait(timeout=_LOOK_SECONDS)
             return
         except subprocess.TimeoutExpired:
             control.check()
+            meanwhile()
