@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
-from typing import Final
+from typing import Any, Final
 
 import django_rq
 import redis
@@ -18,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 TASK: Final = "jobs.tasks.run"
 CLEAR_LOCKS: Final = "jobs.tasks.clear_locks"
+RECEIVE: Final = "jobs.tasks.receive"
+OFFER_SECONDS: Final = 30
+"""So long a node that is to receive a snapshot has to say where; an order that is older is not taken up any more."""
 LIGHT: Final = frozenset({Operation.TEST, Operation.DEMO, Operation.AGING, Operation.MOUNT, Operation.UNMOUNT})
 """Operations that mostly wait: they have workers of their own and take no slot, so a Test never waits behind a copy."""
 
@@ -28,6 +33,41 @@ def heavy_queue(node: AccessNode) -> str:
 
 def light_queue(node: AccessNode) -> str:
     return f"{node.queue}-light"
+
+
+def receiving_queue(node: AccessNode) -> str:
+    """Its workers take what another node sends: they take no slot, which the sender has, and keep no Test waiting."""
+    return f"{node.queue}-receiving"
+
+
+def order_reception(node: AccessNode, replica_id: int, key: str) -> bool:
+    """Have the node listen for a snapshot; ``key`` is the secret of this transfer. False when Redis does not answer."""
+    try:
+        django_rq.get_queue(receiving_queue(node)).enqueue(
+            RECEIVE, args=(replica_id, key), job_timeout=-1, ttl=OFFER_SECONDS, result_ttl=0, failure_ttl=3600
+        )
+    except redis.RedisError as error:
+        logger.warning("Redis did not take the order to receive (%s).", error)
+        return False
+    return True
+
+
+def offer(key: str, values: dict[str, Any]) -> None:
+    """The receiving node says where it listens, or what keeps it. Raises RedisError."""
+    connection = django_rq.get_connection("default")
+    connection.rpush(_offer_key(key), json.dumps(values))
+    connection.expire(_offer_key(key), 2 * OFFER_SECONDS)
+
+
+def wait_for_offer(key: str, *, seconds: float) -> dict[str, Any] | None:
+    """What the receiving node offered; None = nothing yet. Raises RedisError."""
+    found = django_rq.get_connection("default").blpop([_offer_key(key)], timeout=seconds)
+    values: dict[str, Any] | None = json.loads(found[1]) if found else None
+    return values
+
+
+def _offer_key(key: str) -> str:
+    return f"snapcopy:offer:{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def stop_hard(job: Job) -> None:

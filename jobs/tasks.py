@@ -9,6 +9,7 @@ from django.db import Error as DatabaseError
 from jobs.engine.errors import EngineError
 from jobs.engine.repository import lock_file
 from jobs.engine.repository.repository import Repository
+from jobs.runner import transfer
 from jobs.runner.attempt import Attempt
 from jobs.services.failures import Unexpected
 from jobs.services.outcomes import Failed, Interrupted, Outcome
@@ -34,6 +35,14 @@ def _outcome(current: Attempt) -> Outcome:
     except Exception as error:
         logger.exception("Job %s met an error nobody expected.", current.job_id)
         return Failed.by(Unexpected(f"Something unexpected happened: {type(error).__name__}: {error}"))
+
+
+def receive(replica_id: int, key: str) -> None:
+    """The receiving end of a snapshot that another node sends; what fails is told there, with its job."""
+    try:
+        transfer.receive(replica_id, key)
+    except Exception as error:
+        logger.exception("A snapshot could not be received: %s", type(error).__name__)
 
 
 def clear_locks(media_id: int) -> None:

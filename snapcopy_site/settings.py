@@ -103,6 +103,7 @@ DATABASES: dict[str, dict[str, Any]] = {
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 SNAPCOPY_REDIS_URL = HOME.redis_url()
+SNAPCOPY_TRANSFER_PORTS = env.ports("SNAPCOPY_TRANSFER_PORTS")
 
 
 class NodeQueues(dict[str, dict[str, Any]]):

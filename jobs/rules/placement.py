@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .states import JobState
 
@@ -40,6 +40,11 @@ class NodeFigures:
     @property
     def free(self) -> int:
         return max(0, self.slots - self.busy)
+
+    @property
+    def with_room(self) -> NodeFigures:
+        """For what takes no slot: Tests and receptions have workers of their own."""
+        return replace(self, busy=min(self.busy, self.slots - 1))
 
     @property
     def idle_share(self) -> float:

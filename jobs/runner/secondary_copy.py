@@ -13,9 +13,10 @@ from jobs.models import CopyState, Job, SnapshotReplica
 from jobs.rules import states
 from jobs.runner.references import ref_from_row, ref_of_replica, ref_to_json
 from jobs.runner.task import Task
+from jobs.runner.transfer import send_to_node
 from jobs.services.failures import ConfigurationDeleted
 from jobs.services.outcomes import Done, Failed, Outcome
-from jobs.services.replicas import mark_sending, newest_replica, source_server_of, target_of
+from jobs.services.replicas import is_streamed, mark_sending, newest_replica, source_server_of, target_of
 from policies.models import Copy, Subclient
 from policies.resolve import build_engine
 
@@ -42,8 +43,8 @@ def delete(task: Task, replica: SnapshotReplica) -> Outcome:
 
 def _send(task: Task, replica: SnapshotReplica, subclient: Subclient, copy: Copy) -> Outcome:
     task.phase(PhaseName.PREPARE)
-    target = target_of(copy)
-    source, engine = build_engine(source_server_of(subclient, copy)), build_engine(target)
+    server, target = source_server_of(subclient, copy), target_of(copy)
+    source, engine = build_engine(server), build_engine(target)
     if not isinstance(engine, Replicator):
         raise EngineUnsupported(
             f"The snapshot engine of {target.name} does not take over snapshots of another storage."
@@ -52,7 +53,10 @@ def _send(task: Task, replica: SnapshotReplica, subclient: Subclient, copy: Copy
     mark_sending(replica, job_id=task.job.pk, base=base)
     task.phase(PhaseName.COPY)
     ref = _ref_at_source(replica, copy)
-    done = engine.replicate(ref, source, _base_ref(base, copy), task.orders)
+    if is_streamed(server, target):
+        done = send_to_node(task, replica, source, ref, _base_ref(base, copy))
+    else:
+        done = engine.replicate(ref, source, _base_ref(base, copy), task.orders)
     counters = Counters(bytes_total=done.sent_bytes, bytes_done=done.sent_bytes, bytes_read=done.sent_bytes)
     task.recorder.emit(Progress(counters=counters))
     used = base if base is not None and done.base == base.snapshot.name else None

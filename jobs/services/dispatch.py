@@ -43,7 +43,7 @@ def _place(job: Job) -> None:
         return
     known = node_figures()
     if job.operation in queues.LIGHT:
-        known = [_with_room(node) for node in known]
+        known = [node.with_room for node in known]
     wanted = job.parameters.get("node")
     if wanted:
         known = [node for node in known if node.name == wanted]
@@ -58,20 +58,6 @@ def _place(job: Job) -> None:
             f"Chosen by {job.started_by_label or 'whoever started it'}. {answer.reason.split('. ', 1)[-1]}"
         )
     job.state, job.state_reason, job.queued_at = JobState.QUEUED, f"for a worker of {answer.name}", timezone.now()
-
-
-def _with_room(node: placement.NodeFigures) -> placement.NodeFigures:
-    """Tests take no slot: they have workers of their own."""
-    return placement.NodeFigures(
-        name=node.name,
-        is_online=node.is_online,
-        slots=node.slots,
-        busy=min(node.busy, node.slots - 1),
-        cores=node.cores,
-        load_1m=node.load_1m,
-        memory_free_bytes=node.memory_free_bytes,
-        last_used_at=node.last_used_at,
-    )
 
 
 def _sessions_full(job: Job) -> str:

@@ -7,9 +7,9 @@ from dataclasses import replace
 from jobs.models import Job, Operation
 from jobs.rules import placement
 from jobs.rules.waiting import Source
-from jobs.selectors import agents_of_media, placement_lists
+from jobs.selectors import agents_of_media, node_figures, placement_lists
 from jobs.services.feeding import chosen_source, feed_of, is_fed_from_media
-from jobs.services.replicas import common_nodes, source_server_of, target_of
+from jobs.services.replicas import common_nodes, is_streamed, source_server_of, target_of
 from policies.models import Copy, Subclient
 
 
@@ -50,15 +50,34 @@ def _of_backup_copy(job: Job, subclient: Subclient, copy: Copy) -> placement.Lis
 
 
 def _of_transfer(subclient: Subclient, copy: Copy) -> placement.Lists:
-    """Both storages must be reached: the nodes they have in common; the subclient's own where they are among them."""
-    common = common_nodes(source_server_of(subclient, copy), target_of(copy))
-    own = frozenset(subclient.access_nodes.values_list("name", flat=True)) & (common or frozenset())
+    """The nodes that reach both storages; the subclient's own where they are among them.
+
+    Where no node reaches both, a node of the source sends to one of the target: see :func:`receiver_for`.
+    """
+    source, target = source_server_of(subclient, copy), target_of(copy)
+    if is_streamed(source, target):
+        common = frozenset(source.access_nodes.values_list("name", flat=True))
+    else:
+        common = common_nodes(source, target) or frozenset()
+    own = frozenset(subclient.access_nodes.values_list("name", flat=True)) & common
     primary = copy.source or Copy.objects.filter(policy=copy.policy_id, kind="primary_snap").first()
     return placement.Lists(
         subclient_nodes=own,
-        file_server_nodes=common or (),
+        file_server_nodes=common,
         snap_agents=_agents(primary),
         backup_agents=_agents(copy),
+    )
+
+
+def receiver_for(copy: Copy) -> placement.Chosen | placement.NoNode:
+    """The node of a secondary snap copy's target that receives what another node sends (RULES N3, N4).
+
+    Receiving takes no slot, so one that is busy may.
+    """
+    nodes = target_of(copy).access_nodes.values_list("name", flat=True)
+    known = [node.with_room for node in node_figures()]
+    return placement.choose(
+        lists=placement.Lists(file_server_nodes=tuple(nodes), backup_agents=_agents(copy)), known=known
     )
 
 

@@ -5,6 +5,8 @@ Launching is in :mod:`jobs.services.secondary`.
 
 from __future__ import annotations
 
+from jobs.engine.snapshots.base import Capability
+from jobs.engine.snapshots.registry import ENGINES
 from jobs.models import CopyState, Snapshot, SnapshotReplica, SnapshotState
 from jobs.rules import states
 from jobs.rules.retry import MOST_COPY_FAILURES
@@ -56,6 +58,13 @@ def common_nodes(source: FileServer, target: FileServer) -> frozenset[str] | Non
     lists = [set(server.access_nodes.values_list("name", flat=True)) for server in (source, target)]
     known = [names for names in lists if names]
     return frozenset(set.intersection(*known)) if known else None
+
+
+def is_streamed(source: FileServer, target: FileServer) -> bool:
+    """Whether snapshots go from a node of the one to a node of the other, since no node reaches both."""
+    kind = ENGINES.get(source.engine)
+    is_able = kind is not None and Capability.STREAM in kind.capabilities
+    return is_able and source.engine == target.engine and common_nodes(source, target) == frozenset()
 
 
 def newest_replica(subclient: Subclient, copy: Copy, *, before: Snapshot | None = None) -> SnapshotReplica | None:

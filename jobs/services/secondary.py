@@ -32,6 +32,7 @@ from jobs.services.outcomes import Done, Failed, Interrupted, Killed, Outcome, S
 from jobs.services.refusals import refuse_inactive
 from jobs.services.replicas import (
     common_nodes,
+    is_streamed,
     mark_not_sent,
     mark_replica_failed,
     next_replica,
@@ -205,7 +206,7 @@ def _refuse_unfit(subclient: Subclient, copy: Copy) -> None:
             f"Snapshots of {source.name} cannot be sent to {target.name}: their snapshot engines do not fit.",
             hint="Choose a target with the same snapshot engine.",
         )
-    if common_nodes(source, target) == frozenset():
+    if common_nodes(source, target) == frozenset() and not is_streamed(source, target):
         raise CannotLaunch(
             f"No access node reaches both {source.name} and {target.name}.",
             hint="Both storages must be mounted on one node: add it to the access nodes of both file servers.",

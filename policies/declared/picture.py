@@ -87,6 +87,7 @@ def _node(node: AccessNode) -> Plain:
     return {
         "name": node.name,
         "slots": node.slots,
+        "address": node.address,
         "draining": node.is_draining,
         "enabled": node.is_enabled,
     }

@@ -120,7 +120,7 @@ SECTIONS: Final = (
         name="access_nodes",
         singular="access node",
         identity=("name",),
-        keys=(_text("name"), _number("slots", 1, 64), _flag("draining"), _flag("enabled")),
+        keys=(_text("name"), _number("slots", 1, 64), _text("address"), _flag("draining"), _flag("enabled")),
     ),
     Section(
         name="media",

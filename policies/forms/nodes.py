@@ -20,6 +20,12 @@ class NodeForm(ServiceForm):
         max_value=64,
         help_text="Jobs it runs at the same time. Half of its cores is a good start; slow storage takes more.",
     )
+    address = forms.CharField(
+        max_length=255,
+        required=False,
+        help_text="Name or IP address at which other access nodes reach it, for snapshots that go from one node to "
+        "another. Empty: the host name that it reports.",
+    )
     is_draining = forms.BooleanField(
         label="Draining", required=False, help_text="Finishes what it runs and takes nothing new: before maintenance."
     )
@@ -29,7 +35,7 @@ class NodeForm(ServiceForm):
 
     def __init__(self, *args: Any, instance: AccessNode, **kwargs: Any) -> None:
         self.instance = instance
-        initial = {name: getattr(instance, name) for name in ("slots", "is_draining", "is_enabled")}
+        initial = {name: getattr(instance, name) for name in ("slots", "address", "is_draining", "is_enabled")}
         super().__init__(*args, initial=initial | (kwargs.pop("initial", None) or {}), **kwargs)
 
     def save(self, *, user: audit.Actor) -> AccessNode | None:

@@ -25,6 +25,12 @@ class AccessNode(Timestamped):
     )
     is_enabled = models.BooleanField("enabled", default=True, help_text="Switched off, it is never chosen.")
 
+    address = models.CharField(
+        max_length=255,
+        blank=True,
+        help_text="Name or IP address at which other access nodes reach it. Empty: the host name that it reports.",
+    )
+
     hostname = models.CharField(max_length=255, blank=True)
     version = models.CharField(max_length=32, blank=True)
     pid = models.PositiveIntegerField(null=True, blank=True)
@@ -49,6 +55,11 @@ class AccessNode(Timestamped):
     def queue(self) -> str:
         """Name of the RQ queue that only this node's worker reads."""
         return f"node-{self.name}"
+
+    @property
+    def reached_at(self) -> str:
+        """Name or address for other nodes; empty = it never ran."""
+        return self.address or self.hostname
 
     @property
     def is_online(self) -> bool:

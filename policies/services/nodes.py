@@ -12,6 +12,7 @@ from policies.services import writing
 
 class NodeValues(TypedDict, total=False):
     slots: int
+    address: str
     is_draining: bool
     is_enabled: bool
 

@@ -48,6 +48,18 @@ def integer(name: str, default: int) -> int:
         raise InvalidEnvironment(f"{name} must be a whole number, not “{value}”.") from None
 
 
+def ports(name: str) -> range:
+    """``first-last`` or one number; not set = port 0, any that is free. Raises InvalidEnvironment."""
+    first, _, last = text(name, "0").partition("-")
+    try:
+        found = range(int(first), int(last or first) + 1)
+    except ValueError:
+        found = range(0)
+    if not found or found.start < 0 or found.stop > 65_536:
+        raise InvalidEnvironment(f"{name} must be a port or a range like 41000-41007, not “{text(name)}”.")
+    return found
+
+
 def words(name: str) -> list[str]:
     """Values separated by commas or blanks."""
     return text(name).replace(",", " ").split()

@@ -41,6 +41,7 @@ settings:
 access_nodes:
   - name: n1
     slots: 3
+    address: n1.example
 media:
   - name: disk-a
     kind: disk

@@ -60,6 +60,23 @@ def test_lists_may_be_separated_by_commas_or_blanks(monkeypatch: pytest.MonkeyPa
     assert env.words("SNAPCOPY_X") == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize(
+    ("given", "ports"), [("", range(1)), ("41000", range(41000, 41001)), ("41000-41007", range(41000, 41008))]
+)
+def test_ports_are_one_or_a_range_and_any_that_is_free_without(
+    monkeypatch: pytest.MonkeyPatch, given: str, ports: range
+) -> None:
+    monkeypatch.setenv("SNAPCOPY_X", given)
+    assert env.ports("SNAPCOPY_X") == ports
+
+
+@pytest.mark.parametrize("given", ["no", "2-1", "70000", "-5", "1-2-3"])
+def test_ports_that_are_none_are_refused_by_name(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("SNAPCOPY_X", given)
+    with pytest.raises(env.InvalidEnvironment, match="SNAPCOPY_X"):
+        env.ports("SNAPCOPY_X")
+
+
 def test_a_socket_of_a_home_with_a_long_path_still_fits(tmp_path: Path) -> None:
     short, long = Home(Path("/var/lib/snapcopy")), Home(tmp_path / ("x" * 120))
     assert short.run == Path("/var/lib/snapcopy/run")

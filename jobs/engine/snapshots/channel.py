@@ -70,7 +70,7 @@ class Channel:
     ) -> None:
         self._connection = connection
         self._control = control
-        self._silence_seconds = silence_seconds
+        self.silence_seconds = silence_seconds
         self._told_at = time.monotonic()
         self._come = bytearray()
         connection.settimeout(_LOOK_SECONDS)
@@ -136,28 +136,28 @@ class Channel:
         self._told_at = time.monotonic()
 
     def _send_all(self, rest: memoryview) -> None:
-        give_up_at = time.monotonic() + self._silence_seconds
+        give_up_at = time.monotonic() + self.silence_seconds
         while rest:
             self._control.check()
             try:
                 count = self._connection.send(rest)
             except TimeoutError:
                 if time.monotonic() > give_up_at:
-                    raise _broken(f"it took nothing for {self._silence_seconds:g} s") from None
+                    raise _broken(f"it took nothing for {self.silence_seconds:g} s") from None
                 continue
             except OSError as error:
                 raise _broken(_words(error)) from error
             rest = rest[count:]
-            give_up_at = time.monotonic() + self._silence_seconds
+            give_up_at = time.monotonic() + self.silence_seconds
 
     def _receive(self) -> tuple[_Kind, bytes]:
         """The next frame that is not just alive."""
         while True:
-            give_up_at = time.monotonic() + self._silence_seconds
+            give_up_at = time.monotonic() + self.silence_seconds
             while (frame := self._cut()) is None:
                 self._control.check()
                 if not self._fill() and time.monotonic() > give_up_at:
-                    raise _broken(f"it said nothing for {self._silence_seconds:g} s")
+                    raise _broken(f"it said nothing for {self.silence_seconds:g} s")
             kind, content = frame
             if kind is not _Kind.ALIVE and not (kind is _Kind.DATA and not content):
                 return kind, content
