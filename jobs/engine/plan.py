@@ -129,13 +129,13 @@ class Overwrite(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestorePlan:
-    """Restore ``paths`` (empty = everything) of one snapshot file below ``target``.
+    """Restore ``paths`` (empty = everything) of one snapshot file, or of an opened snapshot (None), below ``target``.
 
     A path lands at ``target`` + its stored path, as stock restic does; with ``strip_prefix`` that leading part of the
     stored path is left out first. ``index_cache`` is as in :class:`CopySettings`; None = do without.
     """
 
-    snapshot_file_id: FileId
+    snapshot_file_id: FileId | None = None
     target: Path
     paths: tuple[StoredPath, ...] = ()
     strip_prefix: StoredPath = StoredPath(b"")
@@ -147,8 +147,64 @@ class RestorePlan:
     index_cache: Path | None = None
 
 
+class Fate(StrEnum):
+    """What a restore would do with something that has the name of a file to be restored.
+
+    COMPARED: the content decides whether it is replaced. BLOCKED: a directory is there, so the file is not restored.
+    """
+
+    REPLACED = "replaced"
+    KEPT = "kept"
+    COMPARED = "compared"
+    BLOCKED = "blocked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """Something that exists at the target and differs from what would be restored. Times are ns since the epoch, UTC;
+    ``size`` and ``mtime_ns`` are those of the copy, ``there_*`` those of what exists."""
+
+    path: bytes
+    fate: Fate
+    size: int
+    mtime_ns: int
+    there_size: int
+    there_mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Space:
+    """One file system that would be written to. ``needed_bytes`` is the most: holes are not known before."""
+
+    where: str
+    needed_bytes: int
+    free_bytes: int
+
+    @property
+    def is_enough(self) -> bool:
+        return self.needed_bytes <= self.free_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestorePreview:
+    """What a dry run found: of the files that exist, how many are newer or older than those of the copy.
+
+    ``conflicts`` are the first of ``conflicts_total``.
+    """
+
+    existing: int
+    newer: int
+    older: int
+    conflicts_total: int
+    conflicts: tuple[Conflict, ...]
+    spaces: tuple[Space, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreResult:
+    """``preview`` only after a dry run."""
+
     counters: Counters
     files_skipped: int = 0
     warnings: int = 0
+    preview: RestorePreview | None = None

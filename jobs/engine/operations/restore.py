@@ -1,20 +1,23 @@
-"""A restore: paths of one backup copy, from the repository on a medium into a directory.
+"""A restore: paths of one backup copy on a medium, or of one opened snapshot, into a directory.
 
-Every blob is verified; files appear whole under their names or not at all; nothing is ever written through a link that
-lies at the target; directories get their metadata when all below them is done. The machinery is in ``restoring``.
+Every blob is verified, and what comes from a snapshot is read back after it was written. Files appear whole under
+their names or not at all; nothing is ever written through a link that lies at the target; directories get their
+metadata when all below them is done. The machinery is in ``restoring``.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from ..clock import Clock
 from ..errors import InvalidOptions, MediaRefused, NoSpace, RepositoryDamaged
 from ..events import Control, Level, Notice, PhaseName, PhaseStarted, Progress, Sink
+from ..ids import BlobId
 from ..media.base import Media
-from ..plan import RestorePlan, RestoreResult, Secret
+from ..plan import RestorePlan, RestoreResult, Secret, SourceRoot
 from ..repository.index import Index
 from ..repository.index_load import load_index
 from ..repository.lock import RepositoryLock
@@ -27,23 +30,28 @@ from .copy_pipeline.sizing import usable_cores
 from .restoring.board import Board
 from .restoring.context import Wishes
 from .restoring.coordinator import Coordinator
+from .restoring.fetching import PackPlace
+from .restoring.from_media import MediaSource
+from .restoring.from_snapshot import OpenedSnapshot
 from .restoring.items import FolderItem, Parts
 from .restoring.preview import preview
 from .restoring.selection import Selection, select, split_path
-from .restoring.target import ignores_case, is_directory, prepare_target, remove_homes
+from .restoring.source import Source, only_way
+from .restoring.target import ignores_case, prepare_target, remove_homes
 from .restoring.temporary import links_name
-from .restoring.trees import only_way, tree_places
 from .restoring.waiting import wait_for
 from .restoring.worker import Assignment, Worker
 
 _MOST_WORKERS: Final = 16
 _NO_DEVICE: Final = -1
+_NO_TREE: Final = BlobId(b"")
+_NOWHERE: Final[PackPlace] = (-1, 0, 0, 0)
 
 
 def run(  # noqa: PLR0917 - the signature every operation shares
     plan: RestorePlan, media: Media, password: Secret, sink: Sink, control: Control, clock: Clock
 ) -> RestoreResult:
-    """Restore the plan's paths below its target.
+    """Restore the plan's paths of its snapshot file below its target.
 
     What cannot be restored is told as FileFailed and counted in ``exceptions``; metadata the target cannot hold is told
     as warnings, by kind. An attempt that was interrupted is gone on with by running the same plan again: complete files
@@ -56,82 +64,65 @@ def run(  # noqa: PLR0917 - the signature every operation shares
     sink.emit(PhaseStarted(phase=PhaseName.PREPARE))
     control.check()
     repository = wait_for(lambda: Repository.open(media, password, clock=clock), control)
-    return _Restore(plan, sink, control, clock).run(repository)
+    return _FromMedia(plan, sink, control, clock).run(repository)
 
 
 def run_opened(plan: RestorePlan, repository: Repository, sink: Sink, control: Control, clock: Clock) -> RestoreResult:
     """As :func:`run`, where the repository is open already: a password costs a noticeable part of a small restore."""
     sink.emit(PhaseStarted(phase=PhaseName.PREPARE))
-    return _Restore(plan, sink, control, clock).run(repository)
+    return _FromMedia(plan, sink, control, clock).run(repository)
+
+
+def run_from_snapshot(
+    plan: RestorePlan, roots: Sequence[SourceRoot], sink: Sink, control: Control, clock: Clock
+) -> RestoreResult:
+    """As :func:`run`, from the roots of a snapshot that its driver holds open: the storage's own, or a replica.
+
+    Raises Stopped, NotInCopy, InvalidOptions, TargetRefused, NoSpace, ReaderLost; SourceMissing, SourceUnavailable and
+    SnapshotMissing where the snapshot cannot be read.
+    """
+    sink.emit(PhaseStarted(phase=PhaseName.PREPARE))
+    return _FromSnapshot(plan, sink, control, clock).run(roots)
 
 
 class _Restore:
-    """One restore. Used once."""
+    """One restore, whatever it reads. Used once."""
 
     def __init__(self, plan: RestorePlan, sink: Sink, control: Control, clock: Clock) -> None:
         self._plan = plan
         self._sink, self._control, self._clock = sink, control, clock
         self._target = os.fsencode(plan.target)
+        self._totals: tuple[int | None, int | None] = (None, None)
+        """Files and bytes of a whole restore, where they are known before it begins."""
 
-    def run(self, repository: Repository) -> RestoreResult:
+    def _check(self) -> None:
         self._control.check()
         if not self._plan.target.is_absolute():
             raise InvalidOptions("The restore target must be an absolute path.", field="target")
-        lock = self._lock(repository)
-        try:
-            index = wait_for(lambda: self._load_index(repository), self._control)
-            snapshot = read_snapshot_file(repository, self._plan.snapshot_file_id)
-            browser = Browser(BlobReader(repository, index), snapshot)
-            selection = self._selection(browser)
-            if self._plan.dry_run:
-                return self._preview(browser, selection)
-            first = self._first(browser, selection)
-            begin = prepare_target(self._target, only_way(browser.reader, first))
-            self._warn_of_case(begin)
-            if lock is not None:
-                lock.settle()
-            return self._restore(browser, first, begin, lock)
-        finally:
-            if lock is not None:
-                lock.release()
 
-    def _load_index(self, repository: Repository) -> Index:
-        return load_index(repository, cache_directory=self._plan.index_cache, on_damaged=self._damaged_index)
-
-    def _lock(self, repository: Repository) -> RepositoryLock | None:
-        """A shared lock, so that nobody prunes what is being read. A medium that takes none is read without."""
+    def _run(self, source: Source, first: FolderItem, lock: RepositoryLock | None = None) -> RestoreResult:
         if self._plan.dry_run:
-            return None
-        lock = RepositoryLock(repository, exclusive=False)
-        try:
-            lock.place()
-        except (MediaRefused, NoSpace) as error:
-            sentence = f"Restoring without a lock, since the medium takes none: {error.sentence}"
-            self._notice(Level.WARNING, "restore-without-lock", sentence)
-            return None
-        return lock
+            return self._preview(source, first)
+        begin = prepare_target(self._target, only_way(source, first))
+        self._warn_of_case(begin)
+        if lock is not None:
+            lock.settle()
+        return self._restore(source, first, begin, lock)
 
-    def _selection(self, browser: Browser) -> Selection:
-        """Raises NotInCopy for a path that is not in the copy, so that nothing is half restored for a typing error."""
-        below = split_path(self._plan.strip_prefix)
-        for path in self._plan.paths:
-            browser.node(path)
-        return select(self._plan.paths, below=below)
+    def _select(self) -> Selection:
+        return select(self._plan.paths, below=split_path(self._plan.strip_prefix))
 
-    def _first(self, browser: Browser, selection: Selection) -> FolderItem:
-        below = split_path(self._plan.strip_prefix)
-        path = b"".join(b"/" + part for part in below)
-        tree = browser.tree(path)
-        (place,) = tree_places(browser.reader, [tree])
+    def _first(self, selection: Selection, tree: BlobId = _NO_TREE, place: PackPlace = _NOWHERE) -> FolderItem:
+        path = b"".join(b"/" + part for part in split_path(self._plan.strip_prefix))
         return FolderItem((), path, None, tree, place, selection, (), _NO_DEVICE)
 
-    def _restore(self, browser: Browser, first: FolderItem, begin: Parts, lock: RepositoryLock | None) -> RestoreResult:
+    def _restore(self, source: Source, first: FolderItem, begin: Parts, lock: RepositoryLock | None) -> RestoreResult:
         workers = max(1, min(self._plan.readers or usable_cores(), _MOST_WORKERS))
         board = Board(workers)
         coordinator = Coordinator(board, sink=self._sink, control=self._control, clock=self._clock)
         assignment = Assignment(
             number=0,
-            reader=browser.reader,
+            source=source,
             target=self._target,
             wishes=Wishes(
                 overwrite=self._plan.overwrite, is_sparse=self._plan.sparse, target=str(self._plan.target), begin=begin
@@ -140,12 +131,8 @@ class _Restore:
             links_name=links_name(),
             board=board,
         )
-        summary = browser.snapshot.summary
-        if summary is not None and first.selection.is_whole and not self._plan.strip_prefix:
-            coordinator.files_total, coordinator.bytes_total = (
-                summary.total_files_processed,
-                summary.total_bytes_processed,
-            )
+        if first.selection.is_whole and not self._plan.strip_prefix:
+            coordinator.files_total, coordinator.bytes_total = self._totals
         self._sink.emit(PhaseStarted(phase=PhaseName.RESTORE))
         try:
             coordinator.start(workers, lambda number, end: _work(replace(assignment, number=number), end))
@@ -171,13 +158,12 @@ class _Restore:
             warnings=sum(times for times, _first in coordinator.warnings.values()),
         )
 
-    def _preview(self, browser: Browser, selection: Selection) -> RestoreResult:
+    def _preview(self, source: Source, first: FolderItem) -> RestoreResult:
         self._sink.emit(PhaseStarted(phase=PhaseName.SCAN))
-        target = self._target if is_directory(self._target) else None
         return preview(
-            self._first(browser, selection),
-            reader=browser.reader,
-            target=target,
+            first,
+            source=source,
+            target=self._target,
             plan=self._plan,
             sink=self._sink,
             control=self._control,
@@ -192,11 +178,66 @@ class _Restore:
             )
             self._notice(Level.WARNING, "target-ignores-case", sentence)
 
-    def _damaged_index(self, error: RepositoryDamaged) -> None:
-        self._notice(Level.WARNING, "index-damaged", f"{error.sentence} The restore goes on with the others.")
-
     def _notice(self, level: Level, code: str, sentence: str) -> None:
         self._sink.emit(Notice(level=level, code=code, sentence=sentence))
+
+
+class _FromSnapshot(_Restore):
+    """From the roots of an opened snapshot."""
+
+    def run(self, roots: Sequence[SourceRoot]) -> RestoreResult:
+        self._check()
+        source = OpenedSnapshot(roots)
+        for path in self._plan.paths:
+            source.check(path)
+        selection = self._select()
+        source.check_directory(self._plan.strip_prefix)
+        return self._run(source, self._first(selection))
+
+
+class _FromMedia(_Restore):
+    """From a snapshot file of an opened repository."""
+
+    def run(self, repository: Repository) -> RestoreResult:
+        self._check()
+        if self._plan.snapshot_file_id is None:
+            raise InvalidOptions("The restore names no backup copy.", field="snapshot_file_id")
+        lock = self._lock(repository)
+        try:
+            index = wait_for(lambda: self._load_index(repository), self._control)
+            snapshot = read_snapshot_file(repository, self._plan.snapshot_file_id)
+            if snapshot.summary is not None:
+                summary = snapshot.summary
+                self._totals = summary.total_files_processed, summary.total_bytes_processed
+            browser = Browser(BlobReader(repository, index), snapshot)
+            for path in self._plan.paths:
+                browser.node(path)
+            selection = self._select()
+            source = MediaSource(browser.reader)
+            tree = browser.tree(self._plan.strip_prefix)
+            return self._run(source, self._first(selection, tree, source.place_of(tree)), lock)
+        finally:
+            if lock is not None:
+                lock.release()
+
+    def _load_index(self, repository: Repository) -> Index:
+        return load_index(repository, cache_directory=self._plan.index_cache, on_damaged=self._damaged_index)
+
+    def _lock(self, repository: Repository) -> RepositoryLock | None:
+        """A shared lock, so that nobody prunes what is being read. A medium that takes none is read without."""
+        if self._plan.dry_run:
+            return None
+        lock = RepositoryLock(repository, exclusive=False)
+        try:
+            lock.place()
+        except (MediaRefused, NoSpace) as error:
+            sentence = f"Restoring without a lock, since the medium takes none: {error.sentence}"
+            self._notice(Level.WARNING, "restore-without-lock", sentence)
+            return None
+        return lock
+
+    def _damaged_index(self, error: RepositoryDamaged) -> None:
+        self._notice(Level.WARNING, "index-damaged", f"{error.sentence} The restore goes on with the others.")
 
 
 def _work(assignment: Assignment, end: WorkerEnd) -> None:

@@ -10,8 +10,6 @@ from typing import Final
 
 from ...errors import EngineError, NoSpace, TargetRefused
 from ...plan import Overwrite
-from ...repository.index import Index
-from ...repository.reader import BlobReader
 from ...repository.tree import Node
 from .board import Tally
 from .decision import Decision, decide
@@ -19,6 +17,7 @@ from .directories import Directories
 from .hard_links import HardLinks
 from .items import Failed, FileJob, Folder, FromWorker, Item, Parent, Parts, Place, Remote
 from .metadata import Metadata, Warnings
+from .source import Source, Unread
 from .temporary import TemporaryNames
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -43,7 +42,7 @@ class Context:
     """One worker. ``finished`` tells whoever waits for an item that it is done; ``push`` adds an item to the stack."""
 
     wishes: Wishes
-    reader: BlobReader
+    source: Source
     directories: Directories
     links: HardLinks
     names: TemporaryNames
@@ -55,14 +54,13 @@ class Context:
     finished: Callable[[Parent], None]
     check: Callable[[], None]
 
-    @property
-    def index(self) -> Index:
-        return self.reader.index
-
     def decide(self, node: Node, existing: os.stat_result | None, place: Place) -> Decision:
         """See :mod:`.decision`. Nothing in a directory that an earlier attempt left unfinished is anybody else's."""
         decision = decide(node, existing, self.wishes.overwrite, with_metadata=self.metadata.is_wanted)
         return Decision.REPLACE if decision is Decision.KEEP and place.is_unfinished else decision
+
+    def fail_unread(self, path: bytes, unread: Unread) -> None:
+        self.fail(path, unread.error, unread.code)
 
     def fail(self, path: bytes, error: str, code: str) -> None:
         """One entry is not restored; the rest goes on."""
@@ -95,5 +93,6 @@ def reason(error: OSError) -> str:
         errno.ENOTDIR: "something that is not a directory is in the way",
         errno.EISDIR: "a directory is in its place",
         errno.ENOTEMPTY: "a directory is in its place",
+        errno.EBADMSG: "what the target holds is not what was written",
     }
     return special.get(error.errno or 0) or os.strerror(error.errno or 0)

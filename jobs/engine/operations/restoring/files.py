@@ -13,11 +13,11 @@ from ...repository.tree import Node
 from .context import Context
 from .decision import Decision
 from .directories import lstat
-from .fetching import Fetcher, PackPlace, Want, located, plain_bytes
+from .fetching import PackPlace, Want, plain_bytes
 from .hard_links import Claim, link_key
 from .items import FileJob, Folder, InFlight
-from .segments import REOPEN_FLAGS, SegmentWriter, cut_segments
-from .writing import FileWriter
+from .segments import SegmentWriter, cut_segments
+from .writing import FileWriter, reopen
 
 BATCH_FILES: Final = 1000
 BATCH_BYTES: Final = 16 << 20
@@ -31,12 +31,12 @@ class Files:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._fetcher = Fetcher(context.reader.repository, context.index, on_read=self._on_read)
-        self._writer = FileWriter(context)
+        self._contents = context.source.contents(self._on_read)
+        self._writer = FileWriter(context, self._contents)
         self._batch: list[FileJob] = []
         self._batch_bytes = 0
         self._batch_open = 0
-        self.segments = SegmentWriter(context, self._fetcher)
+        self.segments = SegmentWriter(context, self._contents)
         self._busy: list[FileJob] = []
 
     @property
@@ -88,14 +88,10 @@ class Files:
         """Restore what was collected."""
         batch, self._batch, self._batch_bytes, self._batch_open = self._batch, [], 0, 0
         if batch:
-            places = located(self._context.index, [blob for job in batch for blob in job.node.content])
             wants: list[Want[FileJob]] = []
-            position = 0
-            for job in batch:
-                end = position + len(job.node.content)
-                self._plan(job, places[position:end], wants)
-                position = end
-            for (_, _, _, _, _, job, at), plain in self._fetcher.read(wants):
+            for job, places in zip(batch, self._contents.locate(batch), strict=True):
+                self._plan(job, places, wants)
+            for (_, _, _, _, _, job, at), plain in self._contents.read(wants):
                 if len(job.node.content) == 1 and not job.key:
                     self._writer.write_whole(job, plain)
                 else:
@@ -197,7 +193,7 @@ class Files:
         try:
             if not job.error:
                 self._context.tally.bytes_done -= job.node.size
-                job.fd = os.open(job.name, REOPEN_FLAGS, dir_fd=self._context.directories.fd(job.where))
+                job.fd = reopen(job.name, self._context.directories.fd(job.where))
             self._writer.finish(job)
         except OSError as failure:
             self._writer.os_failure(job, failure)

@@ -38,6 +38,13 @@ class FolderItem(NamedTuple):
     def is_on_the_way(self) -> bool:
         return not self.selection.is_whole
 
+    def child(  # noqa: PLR0917 - positional, since one is made for every directory
+        self, node: Node, tree: BlobId, tree_place: PackPlace, inside: Selection, home: Parts, device: int
+    ) -> FolderItem:
+        """A directory in this one."""
+        path = self.path + b"/" + node.name
+        return FolderItem((*self.parts, node.name), path, node, tree, tree_place, inside, home, device)
+
 
 class Place(NamedTuple):
     """A directory at the target that is being filled. ``is_fresh``: this restore made it, so no name in it is taken.

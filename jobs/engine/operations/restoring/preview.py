@@ -1,5 +1,7 @@
-"""The dry run: what a restore would do, found by reading trees and looking at the target. Nothing is written or read
-from packs of file contents; blobs are only looked up in the index."""
+"""The dry run: what a restore would do, found by listing what is restored and looking at the target.
+
+Nothing is written and no file content is read: conflicts are told by size and time, space by size.
+"""
 
 from __future__ import annotations
 
@@ -8,31 +10,41 @@ import stat
 from typing import Final
 
 from ...clock import Clock
-from ...errors import RepositoryDamaged
 from ...events import Control, Counters, FileFailed, Progress, Sink
-from ...plan import RestorePlan, RestoreResult
-from ...repository.layout import BlobKind
-from ...repository.reader import BlobReader
+from ...plan import Conflict, Fate, RestorePlan, RestorePreview, RestoreResult
 from ...repository.tree import Node, NodeKind
 from .context import reason
 from .decision import FORMATS, Decision, decide, replaces_non_directory
 from .directories import OPEN_FLAGS, lstat
 from .items import FolderItem
+from .source import Source, UnreadError
+from .spaces import Spaces, nearest_directory
+from .target import is_directory
 
+CONFLICTS_LISTED: Final = 500
 _PROGRESS_SECONDS: Final = 0.5
 _CHECK_NODES: Final = 200
-_NOWHERE: Final = (-1, 0, 0, 0)
-"""Trees are looked up one by one here."""
+_FATES: Final = {
+    Decision.REPLACE: Fate.REPLACED,
+    Decision.VERIFY: Fate.COMPARED,
+    Decision.KEEP: Fate.KEPT,
+    Decision.BLOCKED: Fate.BLOCKED,
+}
 
 
 class _Preview:
-    """Walks the wanted part of the copy beside the target, counting."""
+    """Walks the wanted part beside the target, counting."""
 
-    def __init__(self, reader: BlobReader, plan: RestorePlan, sink: Sink, control: Control, clock: Clock) -> None:
-        self._reader, self._plan = reader, plan
+    def __init__(self, source: Source, plan: RestorePlan, sink: Sink, control: Control, clock: Clock) -> None:
+        self._source, self._plan = source, plan
         self._sink, self._control, self._clock = sink, control, clock
         self._next_progress = clock.monotonic() + _PROGRESS_SECONDS
         self._nodes = 0
+        self._existing = self._newer = self._older = self._conflicts_total = 0
+        self._conflicts: list[Conflict] = []
+        self._linked: set[tuple[int, int]] = set()
+        self._target = os.fsencode(plan.target)
+        self.spaces = Spaces()
         self.figures = dict.fromkeys(
             ("files_done", "files_new", "files_changed", "files_unmodified", "directories_done", "bytes_done"), 0
         )
@@ -42,22 +54,34 @@ class _Preview:
     def counters(self) -> Counters:
         return Counters(exceptions=self.exceptions, **self.figures)
 
+    def found(self) -> RestorePreview:
+        return RestorePreview(
+            existing=self._existing,
+            newer=self._newer,
+            older=self._older,
+            conflicts_total=self._conflicts_total,
+            conflicts=tuple(self._conflicts),
+            spaces=self.spaces.found(),
+        )
+
     def folder(self, item: FolderItem, target_fd: int | None) -> None:
         """A directory and everything below it; ``target_fd`` None where nothing is at the target yet."""
-        stack: list[tuple[FolderItem, bytes | None]] = [(item, None if target_fd is None else b"")]
+        stack: list[tuple[FolderItem, bool]] = [(item, target_fd is not None)]
         while stack:
-            at, relative = stack.pop()
-            fd = self._open(target_fd, relative, at)
+            at, may_exist = stack.pop()
+            fd = self._open(target_fd, at) if may_exist else None
             try:
-                stack += self._entries(at, fd, relative)
-            except RepositoryDamaged as error:
-                self._fail(at.path or b"/", error.sentence, "tree-damaged")
+                if fd is not None:
+                    at = at._replace(device=self.spaces.see(fd, b"/".join((self._target.rstrip(b"/"), *at.parts))))
+                stack += self._entries(at, fd)
+            except UnreadError as error:
+                self._fail(at.path or b"/", *error.unread)
             finally:
                 if fd is not None:
                     os.close(fd)
 
-    def _open(self, target_fd: int | None, relative: bytes | None, item: FolderItem) -> int | None:
-        if target_fd is None or relative is None:
+    def _open(self, target_fd: int | None, item: FolderItem) -> int | None:
+        if target_fd is None:
             return None
         fd = os.open(".", OPEN_FLAGS, dir_fd=target_fd)
         for part in item.parts:
@@ -70,23 +94,27 @@ class _Preview:
             fd = below
         return fd
 
-    def _entries(
-        self, item: FolderItem, fd: int | None, relative: bytes | None
-    ) -> list[tuple[FolderItem, bytes | None]]:
-        below: list[tuple[FolderItem, bytes | None]] = []
+    def _entries(self, item: FolderItem, fd: int | None) -> list[tuple[FolderItem, bool]]:
+        below: list[tuple[FolderItem, bool]] = []
         if item.parts:
             self.figures["directories_done"] += 1
-        for node in self._reader.read_tree(item.tree):
+        nodes, unread = self._source.listing(item)
+        for name, why in unread:
+            if item.selection.below(name) is not None:
+                self._fail(item.path + b"/" + name, *why)
+        wanted = [(node, inside) for node in nodes if (inside := item.selection.below(node.name)) is not None]
+        folders = [node for node, _inside in wanted if node.subtree is not None]
+        places = iter(self._source.tree_places(folders) if folders else [])
+        for node, inside in wanted:
             self._tick()
-            inside = item.selection.below(node.name)
-            if inside is None:
-                continue
             path = item.path + b"/" + node.name
             if node.subtree is None:
-                self._file(node, path, fd)
-            elif self._may_enter(node, path, fd):
-                child = FolderItem((*item.parts, node.name), path, node, node.subtree, _NOWHERE, inside, (), 0)
-                below.append((child, None if fd is None else relative))
+                self._file(node, path, fd, item.device)
+                continue
+            place = next(places)
+            if self._may_enter(node, path, fd):
+                child = item.child(node, node.subtree, place, inside, (), item.device)
+                below.append((child, fd is not None))
         return below
 
     def _may_enter(self, node: Node, path: bytes, fd: int | None) -> bool:
@@ -94,11 +122,12 @@ class _Preview:
         if existing is None or stat.S_ISDIR(existing.st_mode):
             return True
         if replaces_non_directory(node, existing, self._plan.overwrite):
+            self._conflict(node, path, existing, Fate.REPLACED)
             return True
         self._fail(path, "something that is not a directory is in the way", "file-unwritable")
         return False
 
-    def _file(self, node: Node, path: bytes, fd: int | None) -> None:
+    def _file(self, node: Node, path: bytes, fd: int | None, device: int) -> None:
         if node.kind not in FORMATS:
             self._fail(path, "this kind of entry cannot be restored", "entry-unsupported")
             return
@@ -108,18 +137,51 @@ class _Preview:
             self._fail(path, reason(error), "file-unwritable")
             return
         decision = decide(node, existing, self._plan.overwrite, with_metadata=self._plan.with_metadata)
+        if existing is not None:
+            self._compare(node, path, existing, decision)
         if decision is Decision.BLOCKED:
             self._fail(path, "a directory is in its place", "file-unwritable")
             return
-        if decision in {Decision.WRITE, Decision.REPLACE, Decision.VERIFY} and self._is_missing(node, path):
-            return
+        if decision in {Decision.WRITE, Decision.REPLACE, Decision.VERIFY}:
+            if missing := self._source.missing(node):
+                self._fail(path, missing, "blob-missing")
+                return
+            self._need(node, existing, device)
         self._count(node, decision)
 
-    def _is_missing(self, node: Node, path: bytes) -> bool:
-        missing = self._reader.index.missing(BlobKind.DATA, node.content)
-        if missing:
-            self._fail(path, f"no index names a pack that holds its blob {missing[0].hex()}", "blob-missing")
-        return bool(missing)
+    def _compare(self, node: Node, path: bytes, existing: os.stat_result, decision: Decision) -> None:
+        self._existing += 1
+        if existing.st_mtime_ns > node.mtime_ns:
+            self._newer += 1
+        elif existing.st_mtime_ns < node.mtime_ns:
+            self._older += 1
+        fate = _FATES.get(decision)
+        if fate is not None and not _is_alike(node, existing, decision):
+            self._conflict(node, path, existing, fate)
+
+    def _conflict(self, node: Node, path: bytes, existing: os.stat_result, fate: Fate) -> None:
+        self._conflicts_total += 1
+        if len(self._conflicts) < CONFLICTS_LISTED:
+            conflict = Conflict(
+                path=path,
+                fate=fate,
+                size=node.size,
+                mtime_ns=node.mtime_ns,
+                there_size=existing.st_size,
+                there_mtime_ns=existing.st_mtime_ns,
+            )
+            self._conflicts.append(conflict)
+
+    def _need(self, node: Node, existing: os.stat_result | None, device: int) -> None:
+        """Files are written whole before they take the place of others, so what is replaced frees nothing."""
+        if existing is not None and _is_alike(node, existing, Decision.VERIFY):
+            return
+        if node.links > 1:
+            key = (node.device_id, node.inode)
+            if key in self._linked:
+                return
+            self._linked.add(key)
+        self.spaces.add(device, node.size if node.kind is NodeKind.FILE else 0)
 
     def _count(self, node: Node, decision: Decision) -> None:
         """A file whose content a restore would have to compare first counts as one to be replaced."""
@@ -153,21 +215,30 @@ class _Preview:
 def preview(
     first: FolderItem,
     *,
-    reader: BlobReader,
-    target: bytes | None,
+    source: Source,
+    target: bytes,
     plan: RestorePlan,
     sink: Sink,
     control: Control,
     clock: Clock,
 ) -> RestoreResult:
-    """Count what would be restored. ``target`` None = it does not exist yet."""
-    walk = _Preview(reader, plan, sink, control, clock)
-    fd = os.open(target, OPEN_FLAGS & ~os.O_NOFOLLOW) if target is not None else None
+    """Count what would be restored below ``target``, which need not exist. Raises TargetRefused."""
+    walk = _Preview(source, plan, sink, control, clock)
+    exists = is_directory(target)
+    nearest = target if exists else nearest_directory(target)
+    fd = os.open(nearest, OPEN_FLAGS & ~os.O_NOFOLLOW)
     try:
-        walk.folder(first, fd)
+        first = first._replace(device=walk.spaces.see(fd, nearest))
+        walk.folder(first, fd if exists else None)
     finally:
-        if fd is not None:
-            os.close(fd)
+        os.close(fd)
     counters = walk.counters()
     sink.emit(Progress(counters=counters))
-    return RestoreResult(counters=counters, files_skipped=walk.skipped)
+    return RestoreResult(counters=counters, files_skipped=walk.skipped, preview=walk.found())
+
+
+def _is_alike(node: Node, existing: os.stat_result, decision: Decision) -> bool:
+    """Whether a file whose content is to be compared is, by its size and time, the same already."""
+    is_file = node.kind is NodeKind.FILE and stat.S_ISREG(existing.st_mode)
+    is_same = existing.st_mtime_ns == node.mtime_ns and existing.st_size == node.size
+    return decision is Decision.VERIFY and is_file and is_same

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from ...errors import RepositoryDamaged
-from ...ids import BlobId
 from .context import Context, reason
-from .fetching import Fetcher, Want, located, plain_bytes
+from .fetching import Want
 from .items import FileJob, SegmentItem
+from .source import Contents, Unread
 from .sparse import write_at, write_sparse_at
+from .writing import read_back, reopen
 
 SEGMENT_BYTES: Final = 32 << 20
-REOPEN_FLAGS: Final = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def cut_segments(job: FileJob, sizes: list[int]) -> list[SegmentItem]:
@@ -32,22 +31,15 @@ def cut_segments(job: FileJob, sizes: list[int]) -> list[SegmentItem]:
 class SegmentWriter:
     """Writes segments for one worker."""
 
-    def __init__(self, context: Context, fetcher: Fetcher) -> None:
+    def __init__(self, context: Context, contents: Contents) -> None:
         self._context = context
-        self._fetcher = fetcher
+        self._contents = contents
 
     def write(self, item: SegmentItem) -> tuple[str, str]:
         """Restore a range of a large file; returns (error, code), empty when all is well."""
-        ids = [BlobId(item.content[start : start + 32]) for start in range(0, len(item.content), 32)]
-        wants: list[Want[None]] = []
-        at = item.offset
-        for (pack, offset, length, raw_length), blob in zip(located(self._context.index, ids), ids, strict=True):
-            if pack < 0:
-                return f"no index names a pack that holds its blob {blob.hex()}", "blob-missing"
-            wants.append((pack, offset, length, raw_length, blob, None, at))
-            at += plain_bytes((pack, offset, length, raw_length))
+        wants = self._contents.locate_segment(item)
         try:
-            fd = os.open(item.name, REOPEN_FLAGS, dir_fd=self._context.directories.fd(item.parts))
+            fd = reopen(item.name, self._context.directories.fd(item.parts))
             try:
                 return self._write_wants(fd, wants)
             finally:
@@ -61,10 +53,12 @@ class SegmentWriter:
     def _write_wants(self, fd: int, wants: list[Want[None]]) -> tuple[str, str]:
         write = write_sparse_at if self._context.wishes.is_sparse else write_at
         tally = self._context.tally
-        for want, plain in self._fetcher.read(wants):
-            if isinstance(plain, RepositoryDamaged):
-                return plain.sentence, "blob-damaged"
+        for want, plain in self._contents.read(wants):
+            if isinstance(plain, Unread):
+                return plain
             write(fd, plain, want[6])
+            if self._context.source.must_be_read_back:
+                read_back(fd, plain, want[6])
             tally.bytes_done += len(plain)
             tally.publish()
         return "", ""

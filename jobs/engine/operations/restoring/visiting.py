@@ -6,7 +6,6 @@ import os
 import stat
 from typing import Final
 
-from ...errors import RepositoryDamaged
 from ...ids import BlobId
 from ...plan import Overwrite
 from ...repository.tree import Node, NodeKind
@@ -17,8 +16,8 @@ from .files import Files
 from .hard_links import link_key
 from .items import EntriesItem, Folder, FolderItem, Parent, Place
 from .selection import Selection
+from .source import UnreadError
 from .temporary import sweep, unlink_quietly
-from .trees import read_tree, tree_places
 
 SLICE_ENTRIES: Final = 512
 """A directory with more than twice as many entries is shared out between workers."""
@@ -35,11 +34,14 @@ class Visitor:
         """One directory of the copy."""
         context = self._context
         try:
-            nodes = read_tree(context.reader, item.tree, item.tree_place)
-        except RepositoryDamaged as error:
-            context.fail(item.path or b"/", error.sentence, "tree-damaged")
+            nodes, unread = context.source.listing(item)
+        except UnreadError as error:
+            context.fail_unread(item.path or b"/", error.unread)
             context.finished(parent)
             return
+        for name, why in unread:
+            if item.selection.below(name) is not None:
+                context.fail_unread(item.path + b"/" + name, why)
         try:
             folder = self._enter(item, parent)
         except OSError as error:
@@ -115,7 +117,7 @@ class Visitor:
         """Directories of a directory: the first is done first."""
         place = folder.place
         folder.waiting += len(below)
-        places = tree_places(self._context.reader, [tree for _node, tree, _inside in below])
+        places = self._context.source.tree_places([node for node, _tree, _inside in below])
         for (node, tree, inside), tree_place in zip(reversed(below), reversed(places), strict=True):
             item = FolderItem(
                 (*place.parts, node.name),

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from ...errors import EngineError
-from ...repository.reader import BlobReader
 from .board import Board
 from .context import Context, Wishes
 from .directories import Directories
@@ -37,6 +36,7 @@ from .items import (
     ToWorker,
 )
 from .metadata import Metadata, Warnings
+from .source import Source
 from .temporary import TemporaryNames
 from .visiting import Visitor
 
@@ -52,7 +52,7 @@ class Assignment:
     """What a worker is forked with."""
 
     number: int
-    reader: BlobReader
+    source: Source
     target: bytes
     wishes: Wishes
     with_metadata: bool
@@ -87,7 +87,7 @@ class Worker:
         )
         context = Context(
             wishes=assignment.wishes,
-            reader=assignment.reader,
+            source=assignment.source,
             directories=directories,
             links=links,
             names=names,

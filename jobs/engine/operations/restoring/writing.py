@@ -5,35 +5,56 @@ A file appears whole under its name or not at all; which file is written when is
 
 from __future__ import annotations
 
+import errno
 import os
-from hashlib import sha256
 from itertools import accumulate
 from typing import Final
 
-from ...errors import RepositoryDamaged
 from .context import Context, reason
 from .items import FileJob
-from .segments import REOPEN_FLAGS
+from .source import Contents, Unread
 from .sparse import PAGE, write_at, write_sparse, write_sparse_at
 
-_WRITE_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_WRITE_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+def reopen(name: bytes, directory_fd: int) -> int:
+    """A temporary file of ours again; write-only where its mode does not let this user read. Raises OSError."""
+    flags = os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(name, flags | os.O_RDWR, dir_fd=directory_fd)
+    except PermissionError:
+        return os.open(name, flags | os.O_WRONLY, dir_fd=directory_fd)
+
+
+def read_back(fd: int, data: bytes, at: int) -> None:
+    """Compare what was just written with what was read at the source. Raises OSError where they differ."""
+    try:
+        is_same = os.pread(fd, len(data), at) == data
+    except OSError as error:
+        if error.errno == errno.EBADF:
+            return
+        raise
+    if not is_same:
+        raise OSError(errno.EBADMSG, os.strerror(errno.EBADMSG))
 
 
 class FileWriter:
     """Writes the files of one worker. A job that ends here, well or not, is told to its folder."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, contents: Contents) -> None:
         self._context = context
+        self._contents = contents
         self._writing: dict[int, FileJob] = {}
 
-    def write_whole(self, job: FileJob, plain: bytes | RepositoryDamaged) -> None:
+    def write_whole(self, job: FileJob, plain: bytes | Unread) -> None:
         """A file of one blob. In a directory of ours that is in progress it needs no temporary name: whatever is in it
         under another time is unfinished. Its size is complete only when its content is.
         """
         job.waiting = 0
-        if isinstance(plain, RepositoryDamaged):
-            self.give_up(job, plain.sentence, "blob-damaged")
+        if isinstance(plain, Unread):
+            self.give_up(job, *plain)
             return
         context, node, place = self._context, job.node, job.folder.place
         name = job.name = node.name if place.is_fresh else context.names.next()
@@ -51,6 +72,8 @@ class FileWriter:
                     write_sparse(fd, plain)
                 else:
                     write_at(fd, plain, 0)
+                if context.source.must_be_read_back:
+                    read_back(fd, plain, 0)
                 context.metadata.set_on_file(fd, node, job.path, inherits=place.inherits)
             finally:
                 os.close(fd)
@@ -62,13 +85,13 @@ class FileWriter:
         self.count_written(job)
         self.count(job)
 
-    def take(self, job: FileJob, plain: bytes | RepositoryDamaged, at: int) -> None:
+    def take(self, job: FileJob, plain: bytes | Unread, at: int) -> None:
         """One blob of a file in a batch."""
         job.waiting -= 1
         try:
-            if isinstance(plain, RepositoryDamaged):
+            if isinstance(plain, Unread):
                 if not job.error:
-                    job.error, job.code = plain.sentence, "blob-damaged"
+                    job.error, job.code = plain
             elif not job.error:
                 if job.fd < 0:
                     self.create(job)
@@ -85,13 +108,15 @@ class FileWriter:
             write_sparse_at(job.fd, plain, at)
         else:
             write_at(job.fd, plain, at)
+        if self._context.source.must_be_read_back:
+            read_back(job.fd, plain, at)
 
     def create(self, job: FileJob) -> None:
         """Open the temporary file: a new one, or the one that was claimed for several links."""
         context = self._context
         if job.key:
             job.where, job.name = context.links.place(job.folder.place.home, job.key)
-            job.fd = os.open(job.name, REOPEN_FLAGS, dir_fd=context.directories.fd(job.where))
+            job.fd = reopen(job.name, context.directories.fd(job.where))
         else:
             job.where, job.name = job.folder.place.parts, context.names.next()
             mode = context.metadata.creation_mode(job.node)
@@ -184,9 +209,9 @@ class FileWriter:
         try:
             if os.fstat(fd).st_size != sum(sizes):
                 return False
-            for blob, size, end in zip(job.node.content, sizes, accumulate(sizes), strict=True):
+            for number, (size, end) in enumerate(zip(sizes, accumulate(sizes), strict=True)):
                 context.check()
-                if sha256(os.pread(fd, size, end - size)).digest() != blob:
+                if not self._contents.holds(job, number, end - size, os.pread(fd, size, end - size)):
                     return False
                 tally.bytes_done += size
                 tally.publish()
