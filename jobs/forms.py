@@ -13,6 +13,7 @@ from jobs.engine.plan import Overwrite
 from jobs.models import JobState, Operation, Snapshot
 from jobs.selectors_pages.history import Filter
 from policies.models import AccessNode, Copy, Subclient
+from policies.selectors.visible import Person, visible_subclients
 
 STATE_CHOICES = [
     ("", "Any state"),
@@ -27,12 +28,17 @@ class JobFilterForm(forms.Form):
 
     state = forms.ChoiceField(choices=STATE_CHOICES, required=False)
     operation = forms.ChoiceField(label="Type", choices=[("", "Any type"), *Operation.choices], required=False)
-    subclient = forms.ModelChoiceField(
-        Subclient.objects.select_related("file_server"), required=False, empty_label="Any subclient"
-    )
+    subclient = forms.ModelChoiceField(Subclient.objects.none(), required=False, empty_label="Any subclient")
     node = forms.ModelChoiceField(AccessNode.objects.all(), required=False, empty_label="Any node")
     since = forms.DateField(label="From", required=False, widget=forms.DateInput(attrs={"type": "date"}))
     until = forms.DateField(label="To", required=False, widget=forms.DateInput(attrs={"type": "date"}))
+
+    def __init__(self, *args: Any, user: Person, **kwargs: Any) -> None:
+        """``user``: only subclients that they may see can be chosen."""
+        super().__init__(*args, **kwargs)
+        field = self.fields["subclient"]
+        if isinstance(field, forms.ModelChoiceField):
+            field.queryset = visible_subclients(user).select_related("file_server")
 
     def wanted(self, *, run_id: int | None = None) -> Filter:
         """Only the valid parts narrow the list. ``run_id``: one slot of a schedule, which only a link asks for."""

@@ -13,7 +13,9 @@ from django.utils import timezone
 from jobs.models import Job, JobAttempt, JobEvent, JobException, JobPhase, Operation
 from jobs.rules import states
 from jobs.selectors import jobs_needing_attention
+from jobs.visible import only_visible, visible_jobs
 from policies.models import FileServer, Media
+from policies.selectors.visible import Person, sees_everything
 
 PAGE: Final = 50
 EVENTS_SHOWN: Final = 200
@@ -42,8 +44,8 @@ class Page:
     older: int | None
 
 
-def filtered(wanted: Filter) -> QuerySet[Job]:
-    """Jobs that match, newest first."""
+def filtered(wanted: Filter, user: Person) -> QuerySet[Job]:
+    """Jobs that match and that the user may see, newest first."""
     jobs = Job.objects.order_by("-pk")
     if wanted.state == "active":
         jobs = jobs.filter(state__in=states.ACTIVE)
@@ -63,7 +65,7 @@ def filtered(wanted: Filter) -> QuerySet[Job]:
         jobs = jobs.filter(created_at__gte=_midnight(wanted.since))
     if wanted.until:
         jobs = jobs.filter(created_at__lt=_midnight(wanted.until + timedelta(days=1)))
-    return jobs
+    return only_visible(jobs, user)
 
 
 def page_of(jobs: QuerySet[Job], *, before: int | None = None, after: int | None = None, size: int = PAGE) -> Page:
@@ -90,21 +92,26 @@ class JobStory:
     events: Sequence[JobEvent]
     exceptions: Sequence[JobException]
     children: Sequence[Job]
+    parent: Job | None
 
 
-def story(job_id: int) -> JobStory:
-    """Six queries. Raises Job.DoesNotExist."""
-    job = Job.objects.select_related(
-        "subclient__file_server",
-        "subclient__policy",
-        "copy__policy",
-        "snapshot",
-        "backup_copy__media",
-        "parent",
-        "node",
-        "acknowledged_by",
-        "schedule_run",
-    ).get(pk=job_id)
+def story(job_id: int, user: Person) -> JobStory:
+    """Six queries. Raises Job.DoesNotExist, also when the user may not see it."""
+    job = (
+        visible_jobs(user)
+        .select_related(
+            "subclient__file_server",
+            "subclient__policy",
+            "copy__policy",
+            "snapshot",
+            "backup_copy__media",
+            "parent",
+            "node",
+            "acknowledged_by",
+            "schedule_run",
+        )
+        .get(pk=job_id)
+    )
     exceptions = job.exceptions.filter(attempt=job.attempt).order_by("pk")[:EXCEPTIONS_SHOWN]
     return JobStory(
         job=job,
@@ -112,8 +119,15 @@ def story(job_id: int) -> JobStory:
         attempts=list(job.attempts.all()),
         events=list(job.events.order_by("-at", "-pk")[:EVENTS_SHOWN]),
         exceptions=list(exceptions),
-        children=list(job.children.order_by("pk")),
+        children=list(only_visible(job.children.order_by("pk"), user)),
+        parent=_visible_parent(job, user),
     )
+
+
+def _visible_parent(job: Job, user: Person) -> Job | None:
+    parent = job.parent
+    is_seen = parent is not None and (parent.subclient_id == job.subclient_id or sees_everything(user))
+    return parent if is_seen else None
 
 
 def report_of_test(job: Job) -> dict[str, Any] | None:

@@ -10,11 +10,13 @@ from typing import Final
 from django.db.models import Count, Min, Sum
 from django.utils import timezone
 
-from jobs.models import BackupCopy, Job, Operation
+from jobs.models import Job, Operation
 from jobs.rules import states
 from jobs.rules.protection import Protection
 from jobs.selectors import active_jobs, jobs_needing_attention
-from policies.models import AccessNode, Media, StoragePolicy
+from jobs.visible import only_visible, visible_backup_copies
+from policies.models import AccessNode, Media
+from policies.selectors.visible import Person, sees_everything
 
 from .protection import SubclientState
 
@@ -48,18 +50,21 @@ class Verdict:
 class MediaUse:
     """``logical_bytes``: what the restorable backup copies would hold without dedup and compression.
 
-    ``days_to_full`` None = unknown, or too far away to say.
+    ``is_whole`` False: only those that the user may see. ``days_to_full`` None = unknown, or too far away to say.
     """
 
     media: Media
     backup_copies: int
     logical_bytes: int
+    is_whole: bool
     days_to_full: int | None
 
     @property
     def savings(self) -> float | None:
         """Logical to stored: 5.0 = the same restore points would take five times the space."""
-        return self.logical_bytes / self.media.stored_bytes if self.media.stored_bytes and self.logical_bytes else None
+        if not self.is_whole or not self.media.stored_bytes or not self.logical_bytes:
+            return None
+        return self.logical_bytes / self.media.stored_bytes
 
     @property
     def used_percent(self) -> float | None:
@@ -87,22 +92,24 @@ def verdict(rows: Sequence[SubclientState]) -> Verdict:
     )
 
 
-def running_jobs(*, limit: int = 20) -> list[Job]:
+def running_jobs(user: Person, *, limit: int = 20) -> list[Job]:
     """Active jobs, those with a process first; a job that waits for its children is shown by them."""
-    return sorted(active_jobs().order_by("-pk")[:limit], key=lambda job: (job.state != Job.State.RUNNING, -job.pk))
+    jobs = only_visible(active_jobs(), user).order_by("-pk")[:limit]
+    return sorted(jobs, key=lambda job: (job.state != Job.State.RUNNING, -job.pk))
 
 
-def attention(*, limit: int = 8) -> tuple[list[Job], int]:
+def attention(user: Person, *, limit: int = 8) -> tuple[list[Job], int]:
     """The newest jobs that call for a person, and how many there are in all."""
-    jobs = jobs_needing_attention()
+    jobs = only_visible(jobs_needing_attention(), user)
     return list(jobs.order_by("-pk")[:limit]), jobs.count()
 
 
-def media_use() -> list[MediaUse]:
-    """Storage per active medium, with a forecast by the pace of the last days."""
+def media_use(user: Person) -> list[MediaUse]:
+    """Storage per active medium, with a forecast by the pace of the last days; backup copies that the user may see."""
     held = {
         media: (count, logical)
-        for media, count, logical in BackupCopy.objects.filter(state__in=states.ON_MEDIA)
+        for media, count, logical in visible_backup_copies(user)
+        .filter(state__in=states.ON_MEDIA)
         .values_list("media")
         .annotate(Count("pk"), Sum("logical_bytes"))
         .order_by()
@@ -117,6 +124,7 @@ def media_use() -> list[MediaUse]:
         .annotate(Sum("bytes_stored"), Min("finished_at"))
         .order_by()
     }
+    is_whole = sees_everything(user)
     uses = []
     for media in Media.objects.filter(is_active=True):
         count, logical = held.get(media.pk, (0, 0))
@@ -127,6 +135,7 @@ def media_use() -> list[MediaUse]:
                 media=media,
                 backup_copies=count,
                 logical_bytes=logical or 0,
+                is_whole=is_whole,
                 days_to_full=_days_to_full(media.free_bytes, stored, days),
             )
         )
@@ -139,8 +148,3 @@ def _days_to_full(free_bytes: int | None, written_bytes: int, days: float) -> in
         return None
     left = round(free_bytes / (written_bytes / days))
     return left if left <= LONGEST_FORECAST_DAYS else None
-
-
-def is_empty(rows: Sequence[SubclientState]) -> bool:
-    """Nothing was configured yet, so the overview greets instead of counting."""
-    return not rows and not Media.objects.exists() and not StoragePolicy.objects.exists()

@@ -10,13 +10,15 @@ from datetime import date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from django.db.models import Count
+from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from jobs.models import ScheduleRun
 from jobs.rules.recurrence import InvalidRecurrence, describe, next_slots, slots_between
+from jobs.visible import visible_jobs
 from policies.models import Media, Schedule
 from policies.selectors.schedules import schedules, start_of
+from policies.selectors.visible import Person, sees_everything
 
 PAGE: Final = 50
 NEXT_RUNS: Final = 5
@@ -100,9 +102,9 @@ class Month:
         return (self.first + timedelta(days=32)).replace(day=1)
 
 
-def schedule_rows() -> list[ScheduleRow]:
-    """Every schedule, by name; two queries."""
-    found = list(schedules())
+def schedule_rows(among: QuerySet[Schedule] | None = None) -> list[ScheduleRow]:
+    """These schedules (None = every one), by name; two queries."""
+    found = list(schedules(among))
     newest = ScheduleRun.objects.filter(schedule__in=found).order_by("schedule_id", "-created_at", "-pk")
     last_runs = {run.schedule_id: run for run in newest.distinct("schedule_id")}
     return [_row(schedule, last_runs.get(schedule.pk)) for schedule in found]
@@ -122,26 +124,27 @@ def next_runs_of(schedule: Schedule, *, now: datetime | None = None) -> list[Nex
     return [NextRun(local=slot.astimezone(zone), slot=slot, start=start_of(schedule, slot)) for slot in slots]
 
 
-def runs_of(schedule: Schedule, *, before: int | None = None) -> RunsPage:
-    """One page of its slots, each with ``job_count``."""
-    runs = schedule.runs.annotate(job_count=Count("jobs")).order_by("-pk")
+def runs_of(schedule: Schedule, user: Person, *, before: int | None = None) -> RunsPage:
+    """One page of its slots, each with ``job_count``: the jobs that the user may see."""
+    seen = Q() if sees_everything(user) else Q(jobs__in=visible_jobs(user).order_by().values("pk"))
+    runs = schedule.runs.annotate(job_count=Count("jobs", filter=seen)).order_by("-pk")
     found = list((runs.filter(pk__lt=before) if before is not None else runs)[: PAGE + 1])
     return RunsPage(runs=found[:PAGE], older=found[PAGE - 1].pk if len(found) > PAGE else None)
 
 
-def coming_up(*, limit: int = NEXT_RUNS) -> list[Schedule]:
-    """The schedules that start next, soonest first."""
-    return list(schedules().filter(is_active=True, next_slot_at__isnull=False).order_by("next_slot_at")[:limit])
+def coming_up(among: QuerySet[Schedule], *, limit: int = NEXT_RUNS) -> list[Schedule]:
+    """Those of them that start next, soonest first."""
+    return list(schedules(among).filter(is_active=True, next_slot_at__isnull=False).order_by("next_slot_at")[:limit])
 
 
-def month_of(first: date, *, now: datetime | None = None) -> Month:
-    """What starts in a month from now on, by the days of the current time zone; one query."""
+def month_of(first: date, *, among: QuerySet[Schedule] | None = None, now: datetime | None = None) -> Month:
+    """What of these (None = every one) starts in a month from now on, by days of the current time zone; one query."""
     now = timezone.localtime(now)
     days = months.Calendar().monthdatescalendar(first.year, first.month)
     begin, end = _midnight(days[0][0]), _midnight(days[-1][-1] + timedelta(days=1))
     by_day: dict[date, list[Entry]] = defaultdict(list)
     cut = []
-    for schedule in schedules().filter(is_active=True):
+    for schedule in schedules(among).filter(is_active=True):
         starts = _starts(schedule, max(begin, now), end)
         if len(starts) >= MOST_SLOTS:
             cut.append(schedule.name)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Q, QuerySet, Sum
 
 from jobs.engine.snapshots.registry import ENGINES
-from jobs.models import BackupCopy, CopyState, Job, JobState, Operation, SnapshotState
+from jobs.models import CopyState, Job, JobState, Operation, SnapshotState
 from jobs.rules import states
 from jobs.rules.retention import limit_warning
+from jobs.visible import only_visible, visible_backup_copies
 from policies.models import Media, Subclient
+from policies.selectors.visible import Person, visible_subclients
 
 from .proof import Damage, damage_of
 
@@ -44,10 +46,11 @@ class LimitWarning:
     sentence: str
 
 
-def upkeep_of(media: Media) -> Upkeep:
-    waiting = BackupCopy.objects.filter(media=media, state=CopyState.AGED, forgotten_at__isnull=True)
+def upkeep_of(media: Media, user: Person) -> Upkeep:
+    """Counts what the user may see; a job that tells of more is only there for who sees everything."""
+    waiting = visible_backup_copies(user).filter(media=media, state=CopyState.AGED, forgotten_at__isnull=True)
     figures = waiting.aggregate(copies=Count("pk"), size=Sum("logical_bytes"))
-    jobs = Job.objects.filter(media=media, operation__in=_OF_A_MEDIUM).order_by("-pk")
+    jobs = only_visible(Job.objects.filter(media=media, operation__in=_OF_A_MEDIUM), user).order_by("-pk")
     over = jobs.filter(state__in=(JobState.COMPLETED, JobState.COMPLETED_WITH_ERRORS, JobState.FAILED))
     return Upkeep(
         aged_copies=figures["copies"],
@@ -65,19 +68,19 @@ def last_aging() -> Job | None:
     return Job.objects.filter(operation=Operation.AGING).order_by("-pk").first()
 
 
-def frozen_subclients() -> list[Subclient]:
+def frozen_subclients(user: Person) -> list[Subclient]:
     """Those that the source guard stopped (RULES R10)."""
-    frozen = Subclient.objects.filter(aging_frozen_at__isnull=False)
+    frozen = visible_subclients(user).filter(aging_frozen_at__isnull=False)
     return list(frozen.select_related("file_server").order_by("aging_frozen_at"))
 
 
-def limit_warnings(**only: Any) -> list[LimitWarning]:
-    """RULES R8: subclients that come near to what their storage allows. ``only`` filters them."""
+def limit_warnings(subclients: QuerySet[Subclient]) -> list[LimitWarning]:
+    """RULES R8: those of ``subclients`` that come near to what their storage allows."""
     limits = {name: kind.snapshot_limit for name, kind in ENGINES.items() if kind.snapshot_limit}
     if not limits:
         return []
     counted = (
-        Subclient.objects.filter(file_server__engine__in=limits, **only)
+        subclients.filter(file_server__engine__in=limits)
         .select_related("file_server")
         .annotate(present=Count("snapshots", filter=Q(snapshots__state=SnapshotState.PRESENT)))
     )

@@ -12,6 +12,8 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from jobs.models import Job, JobState
+from jobs.visible import only_visible
+from policies.selectors.visible import Person, sees_everything
 
 SHOWN: Final = 200
 
@@ -45,9 +47,13 @@ def waiting_jobs() -> QuerySet[Job]:
     )
 
 
-def in_line(*, now: datetime | None = None) -> list[Waiting]:
-    """The first of them, with their places; one query."""
-    return _placed(waiting_jobs()[:SHOWN], now or timezone.now())
+def in_line(user: Person, *, now: datetime | None = None) -> list[Waiting]:
+    """The first of them that the user may see, with their places among all; one query, or two with a scope."""
+    now = now or timezone.now()
+    if sees_everything(user):
+        return _placed(waiting_jobs()[:SHOWN], now)
+    seen = set(only_visible(waiting_jobs(), user).values_list("pk", flat=True))
+    return [row for row in _placed(waiting_jobs(), now) if row.job.pk in seen][:SHOWN]
 
 
 def place_of(job: Job, *, now: datetime | None = None) -> Waiting | None:

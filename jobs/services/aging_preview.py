@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from jobs.models import BackupCopy, SnapshotReplica
@@ -40,13 +40,13 @@ def deletions_of_edit(copy: Copy, changes: Mapping[str, Any], *, now: datetime |
     return sorted(found, key=lambda one: (one.at or now, one.label))
 
 
-def deletions_of_aging(*, now: datetime | None = None) -> list[Deletion]:
-    """What an aging would mark now, of everything; oldest first."""
+def deletions_of_aging(among: QuerySet[Subclient] | None = None, *, now: datetime | None = None) -> list[Deletion]:
+    """What an aging would mark now, of these subclients (None = of everything); oldest first."""
     now = now or timezone.now()
     days = calendar()
     found = []
     for copy in Copy.objects.select_related("policy").prefetch_related("extended"):
-        for subclient in _subclients(copy):
+        for subclient in _subclients(copy, among):
             over = _over(copy, subclient, kept_by(copy), days, now).values()
             found += [_deletion(copy, subclient, one) for one in over]
     return sorted(found, key=lambda one: (one.at or now, one.label))
@@ -103,7 +103,7 @@ def _over(copy: Copy, subclient: Subclient, kept: Kept, days: Calendar, now: dat
     return {one.pk: one for one in judged if one.verdict.is_aged}
 
 
-def _subclients(copy: Copy) -> list[Subclient]:
+def _subclients(copy: Copy, among: QuerySet[Subclient] | None = None) -> list[Subclient]:
     """Those whose snapshots or copies it keeps, also of subclients that moved to another policy meanwhile."""
     if copy.kind == CopyKind.PRIMARY_SNAP:
         wanted = Q(policy=copy.policy_id)
@@ -113,7 +113,8 @@ def _subclients(copy: Copy) -> list[Subclient]:
     else:
         rows = BackupCopy.objects.filter(copy=copy, state__in=states.ON_MEDIA)
         wanted = Q(pk__in=rows.values("snapshot__subclient"))
-    return list(Subclient.objects.filter(wanted).select_related("file_server", "policy"))
+    known = Subclient.objects.all() if among is None else among
+    return list(known.filter(wanted).select_related("file_server", "policy"))
 
 
 def _deletion(copy: Copy, subclient: Subclient, one: Judged) -> Deletion:

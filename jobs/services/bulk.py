@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from django.db.models import QuerySet
+
 from jobs.models import How, Initiator, Job
 from jobs.services.control import acknowledge_job, kill_job, resume_job, suspend_job
 from jobs.services.errors import JobRefusal
@@ -37,13 +39,18 @@ def order_jobs(
     job_ids: Collection[int],
     order: Order,
     *,
+    among: QuerySet[Job] | None = None,
     user: Actor = None,
     how: str = How.WEB,
     initiator: str = Initiator.PERSON,
 ) -> list[Answer]:
-    """Give each job the order, oldest first, each in a transaction of its own. Numbers of no job are refused, too."""
+    """Give each job the order, oldest first, each in a transaction of its own. Numbers of no job are refused, too.
+
+    ``among``: the jobs that the person may see (None = all); another is answered as if it did not exist.
+    """
     carry_out = _carry_out(order, user=user, how=how, initiator=initiator)
-    found = Job.objects.in_bulk(sorted(job_ids)[:MOST_AT_ONCE])
+    known = Job.objects.all() if among is None else among
+    found = known.in_bulk(sorted(job_ids)[:MOST_AT_ONCE])
     return [_answer(job_id, found.get(job_id), carry_out) for job_id in sorted(job_ids)[:MOST_AT_ONCE]]
 
 

@@ -12,8 +12,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from jobs.forms import JobFilterForm
-from jobs.models import Job
 from jobs.selectors_pages.history import Page, filtered, page_of
+from jobs.visible import visible_jobs
 from snapcopy_site.lib.paging import key_of, link
 from snapcopy_site.lib.roles import viewer_required
 
@@ -44,17 +44,18 @@ def job_rows(request: HttpRequest) -> HttpResponse:
 @require_safe
 def job_csv(request: HttpRequest) -> StreamingHttpResponse:
     """Every job that matches the filters, newest first, streamed. Times are ISO 8601 in UTC, sizes in bytes."""
-    jobs = filtered(JobFilterForm(request.GET).wanted(run_id=key_of(request, "run")))
+    form = JobFilterForm(request.GET, user=request.user)
+    jobs = filtered(form.wanted(run_id=key_of(request, "run")), request.user)
     response = StreamingHttpResponse(_lines(jobs.values_list(*COLUMNS).iterator(1000)), content_type="text/csv")
     response["Content-Disposition"] = f'attachment; filename="jobs-{timezone.localdate()}.csv"'
     return response
 
 
 def _context(request: HttpRequest) -> dict[str, Any]:
-    form = JobFilterForm(request.GET)
+    form = JobFilterForm(request.GET, user=request.user)
     before, after = key_of(request, "before"), key_of(request, "after")
     wanted = form.wanted(run_id=key_of(request, "run"))
-    page: Page = page_of(filtered(wanted), before=before, after=after)
+    page: Page = page_of(filtered(wanted, request.user), before=before, after=after)
     return {
         "form": form,
         "page": page,
@@ -62,7 +63,7 @@ def _context(request: HttpRequest) -> dict[str, Any]:
         "query": link(request.GET),
         "newer_url": link(request.GET, after=page.newer) if page.newer else "",
         "older_url": link(request.GET, before=page.older) if page.older else "",
-        "any_jobs": bool(page.jobs) or Job.objects.exists(),
+        "any_jobs": bool(page.jobs) or visible_jobs(request.user).exists(),
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
@@ -18,6 +18,7 @@ from snapcopy_site.lib.roles import operator_required, viewer_required
 
 from .answers import control, launch, safe_next
 from .card import JobCard, stock_commands
+from .found import job_or_404
 
 Order = Callable[..., Job]
 
@@ -32,14 +33,14 @@ ORDERS: Final[dict[str, tuple[Order, str]]] = {
 @viewer_required
 @require_safe
 def job(request: HttpRequest, pk: int) -> HttpResponse:
-    return render(request, "jobs/job.html", _context(_story(pk)))
+    return render(request, "jobs/job.html", _context(_story(request, pk)))
 
 
 @viewer_required
 @require_safe
 def job_live(request: HttpRequest, pk: int) -> HttpResponse:
     """The part that polls; when the job is over it comes without a poll."""
-    return render(request, "jobs/_job.html", _context(_story(pk)) | {"is_poll": True})
+    return render(request, "jobs/_job.html", _context(_story(request, pk)) | {"is_poll": True})
 
 
 @operator_required
@@ -49,7 +50,7 @@ def order_job(request: HttpRequest, pk: int, order: str) -> HttpResponseRedirect
     if order not in ORDERS:
         raise Http404("There is no such order.")
     carry_out, said = ORDERS[order]
-    found = get_object_or_404(Job, pk=pk)
+    found = job_or_404(request.user, pk)
     return control(
         request, lambda: carry_out(found, user=request.user), said=said, back=safe_next(request, _address(pk))
     )
@@ -59,7 +60,7 @@ def order_job(request: HttpRequest, pk: int, order: str) -> HttpResponseRedirect
 @require_POST
 def resubmit(request: HttpRequest, pk: int) -> HttpResponseRedirect:
     """The same again, as a new job."""
-    found = get_object_or_404(Job, pk=pk)
+    found = job_or_404(request.user, pk)
     return launch(request, lambda: services.resubmit_job(found, user=request.user), back=_address(pk))
 
 
@@ -83,9 +84,9 @@ def _commands(done: Job) -> str:
     return stock_commands(str(place), snapshot_file_id=row.snapshot_file_id) if place else ""
 
 
-def _story(pk: int) -> JobStory:
+def _story(request: HttpRequest, pk: int) -> JobStory:
     try:
-        return story(pk)
+        return story(pk, request.user)
     except Job.DoesNotExist:
         raise Http404(f"There is no job {pk}.") from None
 

@@ -21,7 +21,8 @@ from policies.models import Copy, Installation, Subclient
 from snapcopy_site.lib.paging import key_of
 from snapcopy_site.lib.roles import operator_required
 
-from .protect import address, context, found_or_404, row_or_404
+from .found import subclient_or_404
+from .protect import address, context, row_or_404
 
 MOST_SHOWN = 5
 """Refusals that a page lists one by one."""
@@ -41,14 +42,14 @@ _MARKS = {Action.PICK: Mark.PICK, Action.PREVENT: Mark.PREVENT, Action.RULE: Mar
 @require_POST
 def mark(request: HttpRequest, server: str, name: str) -> HttpResponse:
     """One or many; what cannot be done is said, the rest is done. A wrong form is shown again with what was chosen."""
-    found = found_or_404(server, name)
+    found = subclient_or_404(request.user, server, name)
     copies = backup_copies_of_policy(found)
     form = MarkForm(request.POST, subclient=found, copies=copies)
     before = key_of(request, "before")
     if not form.is_valid():
         for problems in form.errors.values():
             messages.error(request, " ".join(map(str, problems)))
-        shown = context(row_or_404(server, name), before=before, form=form)
+        shown = context(row_or_404(request.user, server, name), request.user, before=before, form=form)
         return render(request, "jobs/subclient.html", shown, status=422)
     given = form.cleaned_data
     towards = [given["copy"]] if given["copy"] else copies

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from jobs.models import Job
 from jobs.selectors_pages.waiting import in_line
 from jobs.services.bulk import Answer, Order, order_jobs
 from jobs.services.priority import HIGHEST, LOWEST, set_priority
+from jobs.visible import visible_jobs
 from snapcopy_site.lib.roles import operator_required, viewer_required
 
 from .answers import control, safe_next
+from .found import job_or_404
 
 _TOLD = 10
 _DONE = {
@@ -37,7 +38,7 @@ def order_many(request: HttpRequest) -> HttpResponseRedirect:
     if not chosen:
         messages.info(request, "No job was chosen: tick some first.")
         return redirect(back)
-    _tell(request, order, order_jobs(chosen, order, user=request.user))
+    _tell(request, order, order_jobs(chosen, order, among=visible_jobs(request.user), user=request.user))
     return redirect(back)
 
 
@@ -45,14 +46,14 @@ def order_many(request: HttpRequest) -> HttpResponseRedirect:
 @require_safe
 def waiting(request: HttpRequest) -> HttpResponse:
     """Jobs that wait, in their order."""
-    return render(request, "jobs/waiting.html", {"rows": in_line(), "highest": HIGHEST, "lowest": LOWEST})
+    return render(request, "jobs/waiting.html", {"rows": in_line(request.user), "highest": HIGHEST, "lowest": LOWEST})
 
 
 @operator_required
 @require_POST
 def change_priority(request: HttpRequest, pk: int) -> HttpResponseRedirect:
     """POST ``priority``."""
-    job = get_object_or_404(Job, pk=pk)
+    job = job_or_404(request.user, pk)
     text = request.POST.get("priority", "").strip()
     priority = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
     return control(

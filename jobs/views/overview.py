@@ -13,6 +13,7 @@ from jobs.selectors_pages import upkeep
 from jobs.selectors_pages.protection import subclient_states
 from jobs.selectors_pages.schedules import coming_up
 from policies.models import FileServer, Media, StoragePolicy, Subclient
+from policies.selectors.visible import sees_everything, visible_schedules, visible_subclients
 from snapcopy_site.lib.roles import admin_required, viewer_required
 
 from .answers import launch
@@ -22,11 +23,14 @@ from .answers import launch
 @require_safe
 def overview(request: HttpRequest) -> HttpResponse:
     """``/``"""
-    rows = subclient_states()
-    if reads.is_empty(rows) or not rows:
-        return render(request, "jobs/welcome.html", {"steps": _steps_done(), "running": reads.running_jobs()})
-    attention, attention_count = reads.attention()
-    running = reads.running_jobs()
+    seen = visible_subclients(request.user)
+    rows = subclient_states(seen)
+    running = reads.running_jobs(request.user)
+    if not rows:
+        if not sees_everything(request.user):
+            return render(request, "jobs/nothing_visible.html")
+        return render(request, "jobs/welcome.html", {"steps": _steps_done(), "running": running})
+    attention, attention_count = reads.attention(request.user)
     context = {
         "rows": rows,
         "verdict": reads.verdict(rows),
@@ -35,10 +39,10 @@ def overview(request: HttpRequest) -> HttpResponse:
         "seen": _seen(running),
         "attention": attention,
         "attention_more": attention_count - len(attention),
-        "media": reads.media_use(),
-        "frozen": upkeep.frozen_subclients(),
-        "limits": upkeep.limit_warnings(),
-        "coming_up": coming_up(),
+        "media": reads.media_use(request.user),
+        "frozen": upkeep.frozen_subclients(request.user),
+        "limits": upkeep.limit_warnings(seen),
+        "coming_up": coming_up(visible_schedules(request.user)),
     }
     return render(request, "jobs/overview.html", context)
 
@@ -47,7 +51,7 @@ def overview(request: HttpRequest) -> HttpResponse:
 @require_safe
 def overview_running(request: HttpRequest) -> HttpResponse:
     """The fragment that polls. When other jobs run than the page shows, the whole page is read again."""
-    running = reads.running_jobs()
+    running = reads.running_jobs(request.user)
     seen = _seen(running)
     if request.GET.get("seen", "") != seen:
         return HttpResponse(status=204, headers={"HX-Refresh": "true"})

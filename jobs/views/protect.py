@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.functional import SimpleLazyObject
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from jobs import services
@@ -21,20 +22,23 @@ from jobs.selectors_pages.protection import SubclientState, active_backup_copies
 from jobs.selectors_pages.upkeep import limit_warnings
 from jobs.services.catalog import catalogable
 from jobs.services.replicas import secondary_copies_of
-from policies.models import CopyKind, FileServer, Subclient
+from policies.models import CopyKind, Subclient
+from policies.selectors.visible import Person, visible_file_servers, visible_subclients
 from snapcopy_site.lib.paging import key_of
 from snapcopy_site.lib.roles import admin_required, operator_required, viewer_required
 from snapcopy_site.lib.templatetags.units import moment
 
 from .answers import launch
+from .found import snapshot_or_404, subclient_or_404
 
 
 @viewer_required
 @require_safe
 def protect(request: HttpRequest) -> HttpResponse:
-    """Every file server, also one without subclients."""
-    by_server = {key: list(rows) for key, rows in groupby(subclient_states(), lambda row: row.subclient.file_server_id)}
-    servers = [(server, by_server.get(server.pk, [])) for server in FileServer.objects.all()]
+    """Every file server that the user may see, also one without subclients."""
+    rows = subclient_states(visible_subclients(request.user))
+    by_server = {key: list(rows) for key, rows in groupby(rows, lambda row: row.subclient.file_server_id)}
+    servers = [(server, by_server.get(server.pk, [])) for server in visible_file_servers(request.user)]
     return render(request, "jobs/protect.html", {"servers": servers})
 
 
@@ -42,22 +46,22 @@ def protect(request: HttpRequest) -> HttpResponse:
 @require_safe
 def subclient(request: HttpRequest, server: str, name: str) -> HttpResponse:
     """One subclient: its state, its chain, and what can be done now."""
-    row = row_or_404(server, name)
-    return render(request, "jobs/subclient.html", context(row, before=key_of(request, "before")))
+    row = row_or_404(request.user, server, name)
+    return render(request, "jobs/subclient.html", context(row, request.user, before=key_of(request, "before")))
 
 
 @viewer_required
 @require_safe
 def subclient_live(request: HttpRequest, server: str, name: str) -> HttpResponse:
     """The part of the page that polls while something runs."""
-    return render(request, "jobs/_subclient.html", context(row_or_404(server, name)))
+    return render(request, "jobs/_subclient.html", context(row_or_404(request.user, server, name), request.user))
 
 
 @operator_required
 @require_POST
 def snapshot_now(request: HttpRequest, server: str, name: str) -> HttpResponseRedirect:
     """``level``: incremental unless the form says otherwise."""
-    found = found_or_404(server, name)
+    found = subclient_or_404(request.user, server, name)
     level = request.POST.get("level") or Level.INCREMENTAL
     if level not in Level.values:
         messages.error(request, f"There is no level “{level}”. Choose full, incremental or differential.")
@@ -72,7 +76,7 @@ def copy_now(request: HttpRequest, server: str, name: str) -> HttpResponseRedire
 
     ``snapshot``: only this one; ``recopy``: again.
     """
-    found = found_or_404(server, name)
+    found = subclient_or_404(request.user, server, name)
     copy_id, snapshot_id = request.POST.get("copy", ""), request.POST.get("snapshot", "")
     copy = get_object_or_404(found.policy.copies, pk=copy_id) if copy_id.isdigit() else None
     snapshot = get_object_or_404(found.snapshots, pk=snapshot_id) if snapshot_id.isdigit() else None
@@ -95,7 +99,7 @@ def copy_now(request: HttpRequest, server: str, name: str) -> HttpResponseRedire
 @require_POST
 def catalog_now(request: HttpRequest, server: str, name: str) -> HttpResponseRedirect:
     """Catalogue every snapshot that is not yet, also what the policy skipped (RULES S4)."""
-    found = found_or_404(server, name)
+    found = subclient_or_404(request.user, server, name)
     return launch(
         request,
         lambda: services.launch_catalog(found, everything=True, user=request.user),
@@ -107,7 +111,7 @@ def catalog_now(request: HttpRequest, server: str, name: str) -> HttpResponseRed
 @require_http_methods(["GET", "HEAD", "POST"])
 def delete_snapshot(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask, then delete it from the storage by a job; refused while something holds it (RULES V4)."""
-    snapshot = get_object_or_404(Snapshot.objects.select_related("subclient__file_server"), pk=pk)
+    snapshot = snapshot_or_404(request.user, pk)
     back = address(snapshot.subclient)
     if request.method == "POST":
         return launch(request, lambda: services.launch_snapshot_deletion(snapshot, user=request.user), back=back)
@@ -132,8 +136,10 @@ def _consequence(snapshot: Snapshot) -> str:
     return f"{snapshot.name} goes from the storage. {stay} on media and can be restored."
 
 
-def context(row: SubclientState, *, before: int | None = None, form: MarkForm | None = None) -> dict[str, Any]:
-    """What the page of a subclient shows. ``form`` is one that was not right, with what was chosen."""
+def context(
+    row: SubclientState, user: Person, *, before: int | None = None, form: MarkForm | None = None
+) -> dict[str, Any]:
+    """What the page of a subclient shows to ``user``. ``form`` is one that was not right, with what was chosen."""
     found = row.subclient
     links = chain(found, active_backup_copies(found), before=before)
     return {
@@ -142,6 +148,7 @@ def context(row: SubclientState, *, before: int | None = None, form: MarkForm | 
         "chain": links,
         "is_first_page": before is None,
         "before": before,
+        "seen_servers": SimpleLazyObject(lambda: set(visible_file_servers(user).values_list("pk", flat=True))),
         "chosen": form.chosen if form else set(),
         "actions": Action.choices,
         "levels": Level.choices,
@@ -150,18 +157,13 @@ def context(row: SubclientState, *, before: int | None = None, form: MarkForm | 
         "secondaries": secondary_copies_of(found),
         "frozen": [found] if found.aging_frozen_at else [],
         "uncatalogued": catalogable(found).count(),
-        "limits": limit_warnings(pk=found.pk),
+        "limits": limit_warnings(Subclient.objects.filter(pk=found.pk)),
     }
 
 
-def row_or_404(server: str, name: str) -> SubclientState:
-    found = found_or_404(server, name)
+def row_or_404(user: Person, server: str, name: str) -> SubclientState:
+    found = subclient_or_404(user, server, name)
     return subclient_states(Subclient.objects.filter(pk=found.pk))[0]
-
-
-def found_or_404(server: str, name: str) -> Subclient:
-    rows = Subclient.objects.select_related("file_server", "policy")
-    return get_object_or_404(rows, file_server__name=server, name=name)
 
 
 def address(found: Subclient) -> str:

@@ -12,7 +12,9 @@ from jobs import services
 from jobs.models import Job, Operation
 from jobs.selectors_pages.history import report_of_test
 from jobs.services import JobRefusal
-from policies.models import FileServer, Media
+from jobs.visible import visible_jobs
+from policies.models import Media
+from policies.selectors.visible import whole_file_servers
 from snapcopy_site.lib.roles import operator_required, viewer_required
 
 from .answers import launch
@@ -28,7 +30,7 @@ def test_media(request: HttpRequest, pk: int) -> HttpResponse:
 @operator_required
 @require_POST
 def test_file_server(request: HttpRequest, pk: int) -> HttpResponse:
-    server = get_object_or_404(FileServer, pk=pk)
+    server = get_object_or_404(whole_file_servers(request.user), pk=pk)
     return _test(request, lambda: services.launch_test(file_server=server, user=request.user))
 
 
@@ -36,7 +38,7 @@ def test_file_server(request: HttpRequest, pk: int) -> HttpResponse:
 @require_safe
 def test_live(request: HttpRequest, pk: int) -> HttpResponse:
     """The report of one test job; polls until the job is over."""
-    job = get_object_or_404(Job, pk=pk, operation=Operation.TEST)
+    job = get_object_or_404(visible_jobs(request.user), pk=pk, operation=Operation.TEST)
     return render(request, "jobs/_test_live.html", {"job": job, "report": report_of_test(job)})
 
 

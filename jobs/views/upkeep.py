@@ -15,10 +15,13 @@ from jobs.selectors_pages import upkeep as reads
 from jobs.selectors_pages.proof import Damage, damage_of
 from jobs.services.aging_preview import deletions_of_aging
 from jobs.services.upkeep import DEFAULT_PERCENT
-from policies.models import Media, Subclient
+from jobs.visible import require_everything
+from policies.models import Media
+from policies.selectors.visible import sees_everything, visible_subclients
 from snapcopy_site.lib.roles import operator_required, viewer_required
 
 from .answers import launch
+from .found import subclient_or_404
 
 MOST_SHOWN: Final = 200
 
@@ -27,12 +30,14 @@ MOST_SHOWN: Final = 200
 @require_safe
 def aging(request: HttpRequest) -> HttpResponse:
     """What an aging would mark now, each with its reason, and the button that does it."""
-    over = deletions_of_aging()
+    over = deletions_of_aging(visible_subclients(request.user))
+    is_whole = sees_everything(request.user)
     context = {
         "over": over[:MOST_SHOWN],
         "count": len(over),
-        "last": reads.last_aging(),
-        "frozen": reads.frozen_subclients(),
+        "last": reads.last_aging() if is_whole else None,
+        "is_whole": is_whole,
+        "frozen": reads.frozen_subclients(request.user),
     }
     return render(request, "jobs/aging.html", context)
 
@@ -40,12 +45,14 @@ def aging(request: HttpRequest) -> HttpResponse:
 @operator_required
 @require_POST
 def age_now(request: HttpRequest) -> HttpResponseRedirect:
+    require_everything(request.user)
     return launch(request, lambda: services.launch_aging(user=request.user), back="aging")
 
 
 @operator_required
 @require_POST
 def prune_media(request: HttpRequest, pk: int) -> HttpResponseRedirect:
+    require_everything(request.user)
     media = get_object_or_404(Media, pk=pk)
     return launch(request, lambda: services.launch_prune(media=media, user=request.user), back=_page(media))
 
@@ -54,6 +61,7 @@ def prune_media(request: HttpRequest, pk: int) -> HttpResponseRedirect:
 @require_POST
 def verify_media(request: HttpRequest, pk: int) -> HttpResponseRedirect:
     """``percent``: how much of the data to read; empty = the default."""
+    require_everything(request.user)
     media = get_object_or_404(Media, pk=pk)
     percent = _percent(request.POST.get("percent", ""))
     if percent is None:
@@ -68,6 +76,7 @@ def verify_media(request: HttpRequest, pk: int) -> HttpResponseRedirect:
 @require_http_methods(["GET", "HEAD", "POST"])
 def repair_media(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask, then bring back what is damaged from other media and held snapshots, by a job."""
+    require_everything(request.user)
     media = get_object_or_404(Media, pk=pk)
     if request.method == "POST":
         return launch(request, lambda: services.launch_repair(media=media, user=request.user), back=_page(media))
@@ -87,7 +96,7 @@ def repair_media(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def acknowledge_source(request: HttpRequest, server: str, name: str) -> HttpResponseRedirect:
     """Somebody looked at the source: its aging goes on (RULES R10)."""
-    found = get_object_or_404(Subclient.objects.select_related("file_server"), file_server__name=server, name=name)
+    found = subclient_or_404(request.user, server, name)
     try:
         services.acknowledge_source(found, user=request.user)
     except services.NothingFrozen as nothing:

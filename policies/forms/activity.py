@@ -7,6 +7,7 @@ from django.http import QueryDict
 
 from policies.audit import Action
 from policies.selectors.activity import ActivityFilter, kinds_in_activity, people_in_activity
+from policies.selectors.visible import Person
 
 
 class ActivityFilterForm(forms.Form):
@@ -19,9 +20,9 @@ class ActivityFilterForm(forms.Form):
     since = forms.DateField(required=False, label="From", widget=forms.DateInput(attrs={"type": "date"}))
     until = forms.DateField(required=False, label="To", widget=forms.DateInput(attrs={"type": "date"}))
 
-    def __init__(self, data: QueryDict) -> None:
+    def __init__(self, data: QueryDict, *, user: Person) -> None:
         super().__init__(data, label_suffix="")
-        for name, values in (("person", people_in_activity()), ("kind", kinds_in_activity())):
+        for name, values in (("person", people_in_activity(user)), ("kind", kinds_in_activity(user))):
             field = self.fields[name]
             assert isinstance(field, forms.ChoiceField)  # noqa: S101 - declared above
             field.choices = [

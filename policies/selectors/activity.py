@@ -9,6 +9,8 @@ from typing import Final
 from django.db.models import Q, QuerySet
 
 from policies.models import AuditEntry
+from policies.selectors.visible import Person
+from policies.selectors.visible_entries import visible_entries, without_hidden_names
 
 PAGE_ROWS: Final = 50
 
@@ -35,10 +37,15 @@ class ActivityPage:
 
 
 def activity(
-    wanted: ActivityFilter, *, older_than: int | None = None, newer_than: int | None = None, rows: int = PAGE_ROWS
+    wanted: ActivityFilter,
+    *,
+    user: Person,
+    older_than: int | None = None,
+    newer_than: int | None = None,
+    rows: int = PAGE_ROWS,
 ) -> ActivityPage:
-    """One page: the newest, or the one beside the given key."""
-    matching = _matching(wanted)
+    """One page of what the user may see: the newest, or the one beside the given key."""
+    matching = _matching(wanted, user)
     if newer_than is not None:
         found = list(matching.filter(pk__gt=newer_than).order_by("pk")[: rows + 1])
         has_newer, has_older = len(found) > rows, True
@@ -49,30 +56,30 @@ def activity(
         has_newer, has_older = older_than is not None, len(found) > rows
         shown = found[:rows]
     return ActivityPage(
-        entries=tuple(shown),
+        entries=tuple(without_hidden_names(shown, user)),
         older_than=shown[-1].pk if shown and has_older else None,
         newer_than=shown[0].pk if shown and has_newer else None,
     )
 
 
-def people_in_activity() -> list[str]:
-    """Everybody who did something, for the filter."""
-    labels = AuditEntry.objects.exclude(user_label="").order_by("user_label").values_list("user_label", flat=True)
+def people_in_activity(user: Person) -> list[str]:
+    """Everybody who did something that the user may see, for the filter."""
+    labels = visible_entries(user).exclude(user_label="").order_by("user_label").values_list("user_label", flat=True)
     return list(labels.distinct())
 
 
-def kinds_in_activity() -> list[str]:
+def kinds_in_activity(user: Person) -> list[str]:
     """Every kind of object something was done to, for the filter."""
-    return list(AuditEntry.objects.order_by("object_kind").values_list("object_kind", flat=True).distinct())
+    return list(visible_entries(user).order_by("object_kind").values_list("object_kind", flat=True).distinct())
 
 
 def history_of(kind: str, pk: int, *, rows: int = 10) -> list[AuditEntry]:
-    """The newest entries about one object."""
+    """The newest entries about one object, for who may see it; pages show only which fields changed."""
     return list(AuditEntry.objects.filter(object_kind=kind, object_id=str(pk))[:rows])
 
 
-def _matching(wanted: ActivityFilter) -> QuerySet[AuditEntry]:
-    entries = AuditEntry.objects.all()
+def _matching(wanted: ActivityFilter, user: Person) -> QuerySet[AuditEntry]:
+    entries = visible_entries(user)
     if wanted.person:
         entries = entries.filter(user_label=wanted.person)
     if wanted.kind:

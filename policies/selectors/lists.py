@@ -6,31 +6,40 @@ Orders are spelled out: Django drops a model's own order from a query that count
 from __future__ import annotations
 
 from django.contrib.auth.models import User
-from django.db.models import Count, Prefetch, QuerySet
+from django.db.models import Count, Prefetch, Q, QuerySet
 
 from policies.models import AccessNode, Copy, FileServer, Media, StoragePolicy, Subclient
+from policies.selectors.visible import (
+    Person,
+    sees_everything,
+    visible_file_servers,
+    visible_policies,
+    visible_subclients,
+)
 
 
-def file_servers() -> QuerySet[FileServer]:
-    """With ``subclient_count`` and their access nodes."""
-    counted = FileServer.objects.annotate(subclient_count=Count("subclients"))
+def file_servers(user: Person) -> QuerySet[FileServer]:
+    """With ``subclient_count`` and their access nodes; of both only what the user may see."""
+    counted = visible_file_servers(user).annotate(subclient_count=Count("subclients", filter=_seen("subclients", user)))
     return counted.order_by("name").prefetch_related("access_nodes")
 
 
-def subclients() -> QuerySet[Subclient]:
-    return Subclient.objects.select_related("file_server", "policy")
+def subclients(user: Person) -> QuerySet[Subclient]:
+    return visible_subclients(user).select_related("file_server", "policy")
 
 
-def media() -> QuerySet[Media]:
-    """With ``copy_count``: how many copies of policies go there."""
-    return Media.objects.annotate(copy_count=Count("copies")).order_by("name")
+def media(user: Person) -> QuerySet[Media]:
+    """With ``copy_count``: how many copies of policies that the user may see go there."""
+    seen = Q() if sees_everything(user) else Q(copies__policy__in=visible_policies(user))
+    return Media.objects.annotate(copy_count=Count("copies", filter=seen)).order_by("name")
 
 
-def policies() -> QuerySet[StoragePolicy]:
+def policies(user: Person) -> QuerySet[StoragePolicy]:
     """With ``subclient_count`` and their copies in order, each with its medium and agents."""
     copies = Copy.objects.select_related("media", "target_server").order_by("precedence")
     copies = copies.prefetch_related("media_agents", "extended")
-    counted = StoragePolicy.objects.annotate(subclient_count=Count("subclients")).select_related("backup_source")
+    counted = visible_policies(user).annotate(subclient_count=Count("subclients", filter=_seen("subclients", user)))
+    counted = counted.select_related("backup_source")
     return counted.order_by("name").prefetch_related(Prefetch("copies", queryset=copies))
 
 
@@ -40,6 +49,11 @@ def access_nodes() -> QuerySet[AccessNode]:
 
 def users() -> QuerySet[User]:
     return User.objects.prefetch_related("groups").order_by("-is_active", "username")
+
+
+def _seen(path: str, user: Person) -> Q:
+    """A filter of a count: only subclients that the user may see."""
+    return Q() if sees_everything(user) else Q(**{f"{path}__in": visible_subclients(user)})
 
 
 def is_empty() -> bool:

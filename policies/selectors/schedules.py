@@ -13,11 +13,13 @@ from jobs.rules.recurrence import Blackout, blackout_until, jitter_seconds, next
 from policies.models import BlackoutWindow, Schedule, ScheduledOperation, Weekday
 
 
-def schedules() -> QuerySet[Schedule]:
-    """With all that the pages say of what they are of."""
-    return Schedule.objects.select_related(
-        "policy", "file_server", "subclient__file_server", "copy__policy", "media"
-    ).order_by("name")
+def schedules(among: QuerySet[Schedule] | None = None) -> QuerySet[Schedule]:
+    """These (None = every one) with all that the pages say of what they are of."""
+    return (
+        (Schedule.objects.all() if among is None else among)
+        .select_related("policy", "file_server", "subclient__file_server", "copy__policy", "media")
+        .order_by("name")
+    )
 
 
 def start_of(schedule: Schedule, slot: datetime) -> datetime:

@@ -15,8 +15,9 @@ from snapcopy_site.lib.roles import viewer_required
 @viewer_required
 @require_safe
 def activity(request: HttpRequest) -> HttpResponse:
-    form = ActivityFilterForm(request.GET)
-    page = find_activity(form.wanted(), older_than=_key(request, "older_than"), newer_than=_key(request, "newer_than"))
+    form = ActivityFilterForm(request.GET, user=request.user)
+    older_than, newer_than = _key(request, "older_than"), _key(request, "newer_than")
+    page = find_activity(form.wanted(), user=request.user, older_than=older_than, newer_than=newer_than)
     context = {
         "form": form,
         "entries": page.entries,

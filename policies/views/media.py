@@ -16,6 +16,7 @@ from policies.models import Copy, Media
 from policies.resolve import described_options, media_label
 from policies.selectors import lists
 from policies.selectors.activity import history_of
+from policies.selectors.visible import visible_policies
 from policies.views.pages import delete_page, edit_page, render_page
 from snapcopy_site.lib.roles import admin_required, viewer_required
 
@@ -23,19 +24,19 @@ from snapcopy_site.lib.roles import admin_required, viewer_required
 @viewer_required
 @require_safe
 def media_list(request: HttpRequest) -> HttpResponse:
-    media = [(medium, media_label(medium)) for medium in lists.media()]
+    media = [(medium, media_label(medium)) for medium in lists.media(request.user)]
     return render_page(request, "policies/media_list.html", {"media": media})
 
 
 @viewer_required
 @require_safe
 def media_detail(request: HttpRequest, pk: int) -> HttpResponse:
-    medium = get_object_or_404(lists.media(), pk=pk)
+    medium = get_object_or_404(lists.media(request.user), pk=pk)
     context = {
         "medium": medium,
         "kind": media_label(medium),
         "options": described_options(medium),
-        "copies": Copy.objects.filter(media=medium).select_related("policy"),
+        "copies": Copy.objects.filter(media=medium, policy__in=visible_policies(request.user)).select_related("policy"),
         "history": history_of("medium", pk),
     }
     return render_page(request, "policies/media_detail.html", context)

@@ -15,6 +15,7 @@ from policies.forms.nodes import NodeForm
 from policies.models import AccessNode
 from policies.selectors import lists
 from policies.selectors.activity import history_of
+from policies.selectors.visible import visible_file_servers, visible_policies
 from policies.views.pages import delete_page, edit_page, render_page
 from snapcopy_site.lib.roles import admin_required, viewer_required
 
@@ -34,9 +35,9 @@ def node_detail(request: HttpRequest, pk: int) -> HttpResponse:
     node = get_object_or_404(AccessNode, pk=pk)
     context = {
         "node": node,
-        "servers": node.file_servers.all(),
-        "subclients": node.subclients.select_related("file_server"),
-        "copies": node.agent_of_copies.select_related("policy"),
+        "servers": visible_file_servers(request.user).filter(access_nodes=node),
+        "subclients": lists.subclients(request.user).filter(access_nodes=node),
+        "copies": node.agent_of_copies.filter(policy__in=visible_policies(request.user)).select_related("policy"),
         "history": history_of("access node", pk),
     }
     return render_page(request, "policies/node_detail.html", context)

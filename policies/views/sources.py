@@ -16,6 +16,7 @@ from policies.models import FileServer, Subclient
 from policies.resolve import described_options, engine_label, incremental_limit
 from policies.selectors import lists
 from policies.selectors.activity import history_of
+from policies.selectors.visible import whole_file_servers
 from policies.views.pages import delete_page, edit_page, render_page, warn_of_missing_paths
 from snapcopy_site.lib.roles import admin_required, viewer_required
 
@@ -23,20 +24,21 @@ from snapcopy_site.lib.roles import admin_required, viewer_required
 @viewer_required
 @require_safe
 def file_server_list(request: HttpRequest) -> HttpResponse:
-    servers = [(server, engine_label(server)) for server in lists.file_servers()]
+    servers = [(server, engine_label(server)) for server in lists.file_servers(request.user)]
     return render_page(request, "policies/file_server_list.html", {"servers": servers})
 
 
 @viewer_required
 @require_safe
 def file_server_detail(request: HttpRequest, pk: int) -> HttpResponse:
-    server = get_object_or_404(lists.file_servers(), pk=pk)
+    server = get_object_or_404(lists.file_servers(request.user), pk=pk)
     context = {
         "server": server,
         "engine": engine_label(server),
         "options": described_options(server),
         "limit": incremental_limit(server),
-        "subclients": lists.subclients().filter(file_server=server),
+        "subclients": lists.subclients(request.user).filter(file_server=server),
+        "is_whole": whole_file_servers(request.user).filter(pk=pk).exists(),
         "history": history_of("file server", pk),
     }
     return render_page(request, "policies/file_server_detail.html", context)
@@ -90,7 +92,7 @@ def file_server_delete(request: HttpRequest, pk: int) -> HttpResponse:
 @viewer_required
 @require_safe
 def subclient_list(request: HttpRequest) -> HttpResponse:
-    return render_page(request, "policies/subclient_list.html", {"subclients": lists.subclients()})
+    return render_page(request, "policies/subclient_list.html", {"subclients": lists.subclients(request.user)})
 
 
 @admin_required
@@ -116,7 +118,7 @@ def subclient_create(request: HttpRequest) -> HttpResponse:
 @admin_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def subclient_edit(request: HttpRequest, pk: int) -> HttpResponse:
-    subclient = get_object_or_404(lists.subclients(), pk=pk)
+    subclient = get_object_or_404(lists.subclients(request.user), pk=pk)
     here = _address(subclient)
     return edit_page(
         request,
@@ -133,7 +135,7 @@ def subclient_edit(request: HttpRequest, pk: int) -> HttpResponse:
 @admin_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def subclient_delete(request: HttpRequest, pk: int) -> HttpResponse:
-    subclient = get_object_or_404(lists.subclients(), pk=pk)
+    subclient = get_object_or_404(lists.subclients(request.user), pk=pk)
     return delete_page(
         request,
         subclient,

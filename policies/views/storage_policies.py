@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
+from django.utils.functional import SimpleLazyObject
 from django.views.decorators.http import require_http_methods, require_safe
 
 from policies import services
@@ -16,6 +17,7 @@ from policies.models import Media, StoragePolicy
 from policies.selectors import lists
 from policies.selectors.activity import history_of
 from policies.selectors.copy_tree import copy_tree
+from policies.selectors.visible import visible_file_servers
 from policies.views.pages import delete_page, edit_page, render_page
 from snapcopy_site.lib.roles import admin_required, viewer_required
 
@@ -23,19 +25,22 @@ from snapcopy_site.lib.roles import admin_required, viewer_required
 @viewer_required
 @require_safe
 def policy_list(request: HttpRequest) -> HttpResponse:
-    policies = [(policy, copy_tree(policy)) for policy in lists.policies()]
-    return render_page(request, "policies/policy_list.html", {"policies": policies})
+    policies = [(policy, copy_tree(policy)) for policy in lists.policies(request.user)]
+    return render_page(
+        request, "policies/policy_list.html", {"policies": policies, "seen_servers": _seen_servers(request)}
+    )
 
 
 @viewer_required
 @require_safe
 def policy_detail(request: HttpRequest, pk: int) -> HttpResponse:
-    policy = get_object_or_404(lists.policies(), pk=pk)
+    policy = get_object_or_404(lists.policies(request.user), pk=pk)
     context = {
         "policy": policy,
         "tree": copy_tree(policy),
-        "excluded": policy.excluded_subclients.select_related("file_server"),
-        "subclients": lists.subclients().filter(policy=policy),
+        "seen_servers": _seen_servers(request),
+        "excluded": lists.subclients(request.user).filter(excluded_by_policies=policy),
+        "subclients": lists.subclients(request.user).filter(policy=policy),
         "history": history_of("storage policy", pk),
         "has_media": Media.objects.exists(),
     }
@@ -84,6 +89,11 @@ def policy_delete(request: HttpRequest, pk: int) -> HttpResponse:
         cancel=reverse("policies:policy_detail", args=[pk]),
         done=reverse("policies:policy_list"),
     )
+
+
+def _seen_servers(request: HttpRequest) -> SimpleLazyObject[set[int]]:
+    """Keys of file servers that may be named, read where a copy goes to one."""
+    return SimpleLazyObject(lambda: set(visible_file_servers(request.user).values_list("pk", flat=True)))
 
 
 def _below_policies() -> dict[str, object]:

@@ -127,7 +127,7 @@ def test_j5_waiting_jobs_stand_in_line_for_what_they_wait_for(subclient: Subclie
         retry_at=timezone.now() + timedelta(minutes=5),
     )
     parent = waiting("Its copies run.", awaits_children=True)
-    rows = in_line()
+    rows = in_line(make_user(Role.VIEWER))
     assert [row.job for row in rows] == [urgent, first, second, other, later]
     assert [row.ordinal for row in rows] == ["1st in line", "2nd in line", "3rd in line", "1st in line", ""]
     assert rows[2].words == "3rd in line: No free slot on n1."
@@ -143,7 +143,7 @@ def test_j5_an_operator_changes_the_priority_of_a_job_that_waits(subclient: Subc
     waiting = [make_job(operation=Operation.RESTORE, state=JobState.WAITING, state_reason="full") for _ in range(2)]
     where = reverse("job-priority", args=[waiting[1].pk])
     assert "has priority 5" in operator.post(where, {"priority": "5"}, follow=True).content.decode()
-    assert [row.job for row in in_line()] == waiting[::-1]
+    assert [row.job for row in in_line(make_user(Role.VIEWER))] == waiting[::-1]
     assert AuditEntry.objects.get(action="operated").changes == {"priority": [100, 5]}
     assert "from 1 (first) to 999 (last)" in operator.post(where, {"priority": "-3"}, follow=True).content.decode()
     page = operator.get(reverse("job-waiting")).content.decode()
