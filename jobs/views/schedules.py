@@ -16,7 +16,7 @@ from jobs.selectors_pages import schedules as reads
 from jobs.services.schedules import run_schedule_now
 from policies.selectors import schedules as configured
 from policies.selectors.activity import history_of
-from policies.selectors.visible import schedules_seen_whole, visible_schedules
+from policies.selectors.visible import schedules_seen_whole, sees_all_it_launches, sees_everything, visible_schedules
 from snapcopy_site.lib.paging import key_of, link
 from snapcopy_site.lib.roles import operator_required, viewer_required
 
@@ -25,7 +25,10 @@ from snapcopy_site.lib.roles import operator_required, viewer_required
 @require_safe
 def schedule_list(request: HttpRequest) -> HttpResponse:
     rows = reads.schedule_rows(visible_schedules(request.user))
-    whole = set(schedules_seen_whole(request.user).values_list("pk", flat=True))
+    if sees_everything(request.user):
+        whole = {row.schedule.pk for row in rows}
+    else:
+        whole = set(schedules_seen_whole(request.user).values_list("pk", flat=True))
     return render(request, "jobs/schedule_list.html", {"rows": rows, "whole": whole})
 
 
@@ -41,7 +44,7 @@ def schedule(request: HttpRequest, pk: int) -> HttpResponse:
         "next_runs": reads.next_runs_of(found),
         "page": page,
         "older_url": link(request.GET, before=page.older) if page.older else "",
-        "is_whole": schedules_seen_whole(request.user).filter(pk=pk).exists(),
+        "is_whole": sees_all_it_launches(request.user, found),
         "history": history_of("schedule", pk),
     }
     return render(request, "jobs/schedule.html", context)
@@ -70,7 +73,7 @@ def calendar(request: HttpRequest) -> HttpResponse:
 def run_now(request: HttpRequest, pk: int) -> HttpResponseRedirect:
     """Launch at once what the schedule launches; it is a start by this person. Who does not see all of it may not."""
     found = get_object_or_404(configured.schedules(visible_schedules(request.user)), pk=pk)
-    if not schedules_seen_whole(request.user).filter(pk=pk).exists():
+    if not sees_all_it_launches(request.user, found):
         raise PermissionDenied("This schedule also launches jobs outside your scope. Start those you see one by one.")
     run = run_schedule_now(found, user=request.user)
     tell = messages.success if run.state == SlotState.LAUNCHED else messages.warning

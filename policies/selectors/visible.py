@@ -54,6 +54,11 @@ def whole_file_servers(user: Person) -> QuerySet[FileServer]:
     return found.none() if scope is None else found.filter(pk__in=_servers(scope))
 
 
+def sees_whole_server(user: Person, server: FileServer) -> bool:
+    """No query for who sees everything."""
+    return sees_everything(user) or whole_file_servers(user).filter(pk=server.pk).exists()
+
+
 def visible_policies(user: Person) -> QuerySet[StoragePolicy]:
     """By name: those under which a subclient is that they see."""
     found = StoragePolicy.objects.all()
@@ -90,6 +95,11 @@ def schedules_seen_whole(user: Person) -> QuerySet[Schedule]:
         | Q(file_server__in=whole_file_servers(user))
         | Q(policy__in=visible_policies(user)) & ~Q(policy__in=beyond)
     )
+
+
+def sees_all_it_launches(user: Person, schedule: Schedule) -> bool:
+    """The same of one schedule; no query for who sees everything."""
+    return sees_everything(user) or schedules_seen_whole(user).filter(pk=schedule.pk).exists()
 
 
 def scope_in_words(scope: UserScope | None) -> str:

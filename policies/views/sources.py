@@ -16,7 +16,7 @@ from policies.models import FileServer, Subclient
 from policies.resolve import described_options, engine_label, incremental_limit
 from policies.selectors import lists
 from policies.selectors.activity import history_of
-from policies.selectors.visible import whole_file_servers
+from policies.selectors.visible import sees_whole_server
 from policies.views.pages import delete_page, edit_page, render_page, warn_of_missing_paths
 from snapcopy_site.lib.roles import admin_required, viewer_required
 
@@ -38,7 +38,7 @@ def file_server_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "options": described_options(server),
         "limit": incremental_limit(server),
         "subclients": lists.subclients(request.user).filter(file_server=server),
-        "is_whole": whole_file_servers(request.user).filter(pk=pk).exists(),
+        "is_whole": sees_whole_server(request.user, server),
         "history": history_of("file server", pk),
     }
     return render_page(request, "policies/file_server_detail.html", context)
