@@ -50,7 +50,7 @@ TAKES: Final = {
     "copy": "policies:copy_delete policies:copy_edit policies:copy_move",
     # of what is no part of any scope
     "media": """
-        media-prune media-verify test-media policies:media_delete policies:media_detail policies:media_edit
+        media-prune media-repair media-verify test-media policies:media_delete policies:media_detail policies:media_edit
     """,
     "node": """
         policies:node_delete policies:node_detail policies:node_drain policies:node_edit policies:node_enable
@@ -166,7 +166,13 @@ def test_orders_for_many_jobs_leave_out_what_is_outside(halves: TwoHalves) -> No
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("age-now", ""), ("media-prune", "media"), ("media-verify", "media"), ("schedule-run", "policy_schedule")],
+    [
+        ("age-now", ""),
+        ("media-prune", "media"),
+        ("media-verify", "media"),
+        ("media-repair", "media"),
+        ("schedule-run", "policy_schedule"),
+    ],
 )
 def test_who_has_a_scope_orders_nothing_that_reaches_beyond_it(name: str, kind: str, halves: TwoHalves) -> None:
     user = make_user(Role.OPERATOR)
