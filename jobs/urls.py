@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 
 from jobs.views import (
+    browse,
     download,
     history,
     job,
@@ -51,11 +52,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("schedules/<int:pk>/", schedules.schedule, name="schedule"),
     path("schedules/<int:pk>/run/", schedules.run_now, name="schedule-run"),
     path("restore/", restore.restore, name="restore"),
-    path("restore/<int:pk>/", restore.browse, name="browse"),
+    path("restore/<int:pk>/", browse.browse, name="browse"),
     path("restore/<int:pk>/basket/", restore.change_basket, name="change-basket"),
     path("restore/<int:pk>/download/", download.download, name="download"),
     path("restore/<int:pk>/file/", download.download_file, name="download-file"),
     path("restore/<int:pk>/start/", restore.start_restore, name="restore-start"),
+    path("restore/at/<str:server>/<str:name>/", browse.browse_at, name="browse-at"),
     path("restore/from/<str:server>/<str:name>/", restore.restore_subclient, name="restore-subclient"),
     path("aging/", upkeep.aging, name="aging"),
     path("aging/now/", upkeep.age_now, name="age-now"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
 
 from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 
@@ -11,17 +10,16 @@ from jobs.models import BackupCopy, Snapshot, SnapshotReplica, SnapshotState
 from jobs.rules import states
 from policies.models import Subclient
 
-POINTS_SHOWN: Final = 200
-
 
 def restore_points(subclient: Subclient) -> QuerySet[Snapshot]:
     """Snapshots that are on their storage, on a secondary one or on media; newest first (RULES V1)."""
     return _points().filter(subclient=subclient).order_by("-taken_at", "-pk")
 
 
-def restore_point(pk: int) -> Snapshot:
-    """Raises Snapshot.DoesNotExist, also when nothing of it is left."""
-    return _points().select_related("subclient__file_server", "subclient__policy").get(pk=pk)
+def restore_point(pk: int, seen: QuerySet[Subclient]) -> Snapshot:
+    """A point of the subclients that are seen. Raises Snapshot.DoesNotExist, also when nothing of it is left."""
+    found = _points().select_related("subclient__file_server", "subclient__policy")
+    return found.get(pk=pk, subclient__in=seen)
 
 
 def newest_points() -> dict[int, datetime]:

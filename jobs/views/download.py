@@ -31,7 +31,7 @@ from .stored_paths import display, path_of_query, paths_of_form
 @require_safe
 def download_file(request: HttpRequest, pk: int) -> HttpResponseBase:
     """One regular file, ``path`` of the address, as it is."""
-    point = point_or_404(pk)
+    point = point_or_404(pk, request.user)
     path = path_of_query(request)
     return _send(request, point, lambda browser: _plain_file(browser, path), what=display(path))
 
@@ -40,7 +40,7 @@ def download_file(request: HttpRequest, pk: int) -> HttpResponseBase:
 @require_POST
 def download(request: HttpRequest, pk: int) -> HttpResponseBase:
     """``paths``: what was chosen, else the basket; ``format``: zip, tar or tar.zst."""
-    point = point_or_404(pk)
+    point = point_or_404(pk, request.user)
     paths = paths_of_form(request.POST.getlist("paths")) or basket.contents(request.session, pk)
     if not paths:
         messages.warning(request, "Choose files or folders first.")

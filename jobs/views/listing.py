@@ -39,17 +39,26 @@ class Row:
     """Where the file is downloaded, '' for anything but a regular file."""
     link_target: str
     size: int | None
+    """Of a folder: of all below it, None = not known."""
+    files: int | None = None
+    """Below a folder; None for anything else, and where it is not known."""
     modified_at: datetime | None
     rights: str
     owner: str
+    versions_url: str = ""
+    gone_at: datetime | None = None
+    """It was there earlier, and since then no more."""
+    last_seen_url: str = ""
+    """For what is gone: where it is shown as it was last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """``after`` is the key of the next page, '' = this is the last."""
+    """``before`` and ``after`` are the keys of the pages beside this one, '' = none. ``total``: None = unknown."""
 
     rows: Sequence[Row]
-    total: int
+    total: int | None
+    before: str = ""
     after: str
 
 
@@ -83,13 +92,13 @@ def _row(folder: bytes, entry: Entry) -> Row:
         file_query=query_of_path(path) if entry.kind is NodeKind.FILE else "",
         link_target=display(entry.link_target) if entry.kind is NodeKind.SYMLINK else "",
         size=entry.size if entry.kind is NodeKind.FILE else None,
-        modified_at=_moment(entry.mtime_ns),
+        modified_at=moment_of(entry.mtime_ns),
         rights=f"{entry.mode:04o}",
         owner=f"{entry.user or entry.uid}:{entry.group or entry.gid}",
     )
 
 
-def _moment(nanoseconds: int) -> datetime | None:
+def moment_of(nanoseconds: int) -> datetime | None:
     """None for a time that Python's calendar does not reach."""
     try:
         return datetime.fromtimestamp(nanoseconds / 1e9, tz=UTC)

@@ -18,6 +18,13 @@ def path_of_query(request: HttpRequest) -> bytes:
     return normalised(os.fsencode(dict(query).get("path", "/")))
 
 
+def asked_path(request: HttpRequest) -> bytes | None:
+    """``path`` of the address, or ``folder`` in digits, as forms carry it; None when there is neither."""
+    if "path" in request.GET:
+        return path_of_query(request)
+    return next(iter(paths_of_form([request.GET["folder"]])), None) if "folder" in request.GET else None
+
+
 def query_of_path(path: bytes) -> str:
     """``?path=…`` for an address."""
     return f"?path={quote_from_bytes(path, safe='/')}"

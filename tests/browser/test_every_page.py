@@ -30,7 +30,7 @@ def world(visit: Visit) -> World:
 
 def test_pages_of_the_work_are_accessible_and_fit(visit: Visit, world: World) -> None:
     subclient = world.home
-    _inspect(
+    inspect(
         visit,
         "/",
         "/protect/",
@@ -47,7 +47,7 @@ def test_pages_of_the_work_are_accessible_and_fit(visit: Visit, world: World) ->
 def test_pages_of_the_configuration_are_accessible_and_fit(visit: Visit, world: World) -> None:
     policy, medium = StoragePolicy.objects.get(), Media.objects.get()
     server, node = FileServer.objects.get(), AccessNode.objects.get(name="backup-1")
-    _inspect(
+    inspect(
         visit,
         "/policies/",
         f"/policies/{policy.pk}/",
@@ -86,7 +86,7 @@ def test_pages_of_schedules_are_accessible_and_fit(visit: Visit, world: World) -
     make_schedule(world.home, name="every-quarter-of-an-hour-by-day", cron="*/15 8-18 * * *", time_zone="Europe/Berlin")
     window = make_blackout_window()
     run_schedule_now(nightly, user=None)
-    _inspect(
+    inspect(
         visit,
         "/schedules/",
         "/schedules/calendar/",
@@ -103,18 +103,19 @@ def test_pages_of_schedules_are_accessible_and_fit(visit: Visit, world: World) -
 
 
 def test_the_first_page_of_an_empty_installation_is_accessible_and_fits(visit: Visit) -> None:
-    _inspect(visit, "/", "/protect/", "/jobs/", "/restore/", "/media/", "/policies/", "/nodes/")
+    inspect(visit, "/", "/protect/", "/jobs/", "/restore/", "/media/", "/policies/", "/nodes/")
 
 
 def test_pages_for_strangers_are_accessible_and_fit(visit: Visit) -> None:
-    _inspect(visit, "/sign-in/", "/sign-in/no-such-link/", role=None, expected=("410",))
+    inspect(visit, "/sign-in/", "/sign-in/no-such-link/", role=None, expected=("410",))
 
 
 def test_pages_that_refuse_are_accessible_and_fit(visit: Visit) -> None:
-    _inspect(visit, "/users/", "/no/such/page/", role=Role.VIEWER, expected=("403", "404"))
+    inspect(visit, "/users/", "/no/such/page/", role=Role.VIEWER, expected=("403", "404"))
 
 
-def _inspect(visit: Visit, *paths: str, role: Role | None = Role.ADMIN, expected: tuple[str, ...] = ()) -> None:
+def inspect(visit: Visit, *paths: str, role: Role | None = Role.ADMIN, expected: tuple[str, ...] = ()) -> None:
+    """Look at each page, wide and narrow, light and dark. ``expected``: complaints that the pages provoke."""
     visitor = visit(role)
     visitor.expected = expected
     page, faults = visitor.page, []

@@ -15,7 +15,7 @@ from jobs.models import BackupCopy, CopyState, Job, JobState, Operation
 from policies.models import Copy, Media
 from snapcopy_site.lib.roles import Role
 from tests.browser.conftest import Visit
-from tests.browser.test_every_page import _inspect
+from tests.browser.test_every_page import inspect
 from tests.browser.world import World, make_world
 from tests.job_factories import make_backup_copy, make_job, make_snapshot
 
@@ -95,4 +95,4 @@ def test_pages_of_upkeep_are_accessible_and_fit(visit: Visit) -> None:
             visitor = visit(Role.ADMIN, width=width, dark=dark)
             for number, address in enumerate(addresses):
                 visitor.open(address).screenshot(path=f"{folder}/{number}-{width}.png", full_page=True)
-    _inspect(visit, *addresses)
+    inspect(visit, *addresses)
