@@ -83,7 +83,7 @@ class Wish:
 def browse(request: HttpRequest, pk: int) -> HttpResponse:
     """One folder of one point, from ``copy`` if it is given. File names are data, so it needs an operator."""
     point, chosen = point_or_404(pk, request.user), chosen_copy(request)
-    path = asked_path(request) or _first_folder(point)
+    path = asked_path(request) or first_folder(point)
     wish, and_copy = Wish.of(request), query_of_copy(chosen).replace("?", "&")
     sources = [source for source in sources_of(point) if not source.candidate.obstacle]
     is_catalogued = point.catalog_state == CatalogState.DONE
@@ -141,7 +141,7 @@ def browse_at(request: HttpRequest, server: str, name: str) -> HttpResponseRedir
         return redirect("restore-subclient", server, name)
     if at is not None and point.taken_at > at:
         messages.info(request, "There is no point so early; this is the first.")
-    path = asked_path(request) or _first_folder(point)
+    path = asked_path(request) or first_folder(point)
     return redirect(f"{reverse('browse', args=(point.pk,))}{query_of_path(path)}{kept(request.GET)}")
 
 
@@ -214,7 +214,7 @@ def _versions_url(point: Snapshot) -> Callable[[bytes], str]:
     return lambda path: f"{address}{query_of_path(path)}"
 
 
-def _first_folder(point: Snapshot) -> bytes:
+def first_folder(point: Snapshot) -> bytes:
     """Where a person begins: the content path, or the folder all of them lie in."""
     paths = [os.fsencode(path) for path in point.content]
     return (paths[0] if len(paths) == 1 else common_folder(paths)) if paths else b"/"
