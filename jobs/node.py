@@ -25,7 +25,7 @@ from django.utils.module_loading import import_string
 
 from jobs import lease, queues
 from jobs.models import Job, JobState
-from jobs.runner import mounting
+from jobs.runner import drill, mounting
 from jobs.worker import adopt_orphans, die_with_parent, run_worker
 from policies.models import AccessNode
 
@@ -116,6 +116,7 @@ class Node:
         if time.monotonic() - self._repaired_at >= REPAIR_SECONDS:
             self._repaired_at = time.monotonic()
             mounting.repair(self._node)
+            drill.clear_leftovers()
 
     def _report(self) -> None:
         """Only the node's own columns: what an admin decides is his."""

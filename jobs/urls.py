@@ -31,6 +31,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(_subclient, protect.subclient, name="subclient"),
     path(f"{_subclient}live/", protect.subclient_live, name="subclient-live"),
     path(f"{_subclient}snapshot/", protect.snapshot_now, name="snapshot-now"),
+    path(f"{_subclient}drill/", protect.drill_now, name="drill-now"),
     path(f"{_subclient}catalog/", protect.catalog_now, name="catalog-now"),
     path(f"{_subclient}acknowledge/", upkeep.acknowledge_source, name="acknowledge-source"),
     path(f"{_subclient}marks/", marks.mark, name="subclient-marks"),

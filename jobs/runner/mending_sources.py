@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from django.db.models import Count, Q, QuerySet
 
 from jobs.engine import VERSION
-from jobs.engine.errors import EngineError, SnapshotMissing
+from jobs.engine.errors import EngineError
 from jobs.engine.events import Level
 from jobs.engine.ids import BlobId, FileId
 from jobs.engine.media.base import Media as MediaDriver
@@ -18,18 +18,16 @@ from jobs.engine.operations.copy_pipeline.comparison import PARTIAL
 from jobs.engine.operations.mending.held_files import HeldFiles
 from jobs.engine.operations.mending.held_snapshots import HeldSnapshot, HeldSnapshots
 from jobs.engine.operations.mending.sources import BlobSource, OtherRepository
-from jobs.engine.plan import SourceRoot, StoredPath
 from jobs.engine.repository.layout import blob_id
 from jobs.engine.repository.snapshot_file import SnapshotFile
 from jobs.models import BackupCopy, CopyState, SnapshotState
-from jobs.restore_sources import RestoreSource, sources_of
 from jobs.rules import states
-from jobs.rules.restore_source import SourceKind
-from jobs.runner.references import ref_from_row, ref_of_replica
+from jobs.runner.held import open_held
+from jobs.runner.references import ref_from_row
 from jobs.runner.task import Task
 from jobs.services.damage import on_medium
 from policies.models import Media
-from policies.resolve import build_engine, media_password, resolve_media
+from policies.resolve import media_password, resolve_media
 from snapcopy_site.lib.home import Home
 
 
@@ -100,31 +98,10 @@ def _held(task: Task, media: Media) -> HeldSnapshots:
     return HeldSnapshots(label="held snapshots", snapshots=held, on_failed=failed)
 
 
-def _open(task: Task, row: BackupCopy, tree: BlobId) -> AbstractContextManager[HeldFiles]:
-    """On the first storage that this node reaches. Raises SnapshotMissing."""
-    found = [one for one in sources_of(row.snapshot, node=task.job.node) if one.kind is not SourceKind.MEDIA]
-    for source in found:
-        if not source.candidate.obstacle:
-            return _opened(row, tree, source)
-    why = "; ".join(one.candidate.obstacle for one in found)
-    raise SnapshotMissing(f"It cannot be read here{f': {why}' if why else ''}.")
-
-
 @contextmanager
-def _opened(row: BackupCopy, tree: BlobId, source: RestoreSource) -> Iterator[HeldFiles]:
-    replica = source.replica
-    server = replica.file_server if replica is not None else row.snapshot.subclient.file_server
-    ref = ref_of_replica(replica) if replica is not None else ref_from_row(row.snapshot)
-    with build_engine(server).open(ref) as roots:
-        yield HeldFiles(
-            label=row.snapshot.name,
-            file=FileId(row.snapshot_file_id or ""),
-            tree=tree,
-            roots=tuple(
-                SourceRoot(directory=root.directory, stored_as=StoredPath(os.fsencode(root.content_path)))
-                for root in roots
-            ),
-        )
+def _open(task: Task, row: BackupCopy, tree: BlobId) -> Iterator[HeldFiles]:
+    with open_held(row.snapshot, node=task.job.node) as roots:
+        yield HeldFiles(label=row.snapshot.name, file=FileId(row.snapshot_file_id or ""), tree=tree, roots=roots)
 
 
 def _tree(row: BackupCopy) -> BlobId | None:

@@ -3,6 +3,7 @@
 from .bulk import Answer, Order, order_jobs
 from .catalog import forget_lost, launch_catalog, launch_catalogs
 from .control import acknowledge_job, kill_job, resume_job, suspend_job
+from .drills import launch_drill, launch_drills
 from .errors import CannotControl, CannotLaunch, JobRefusal, NothingNew
 from .launch import (
     launch_backup_copy,
@@ -48,6 +49,8 @@ __all__ = [
     "launch_catalog",
     "launch_catalogs",
     "launch_demo",
+    "launch_drill",
+    "launch_drills",
     "launch_prune",
     "launch_repair",
     "launch_restore",

@@ -11,6 +11,7 @@
     ├── TestFailed             a step of a Test did not pass
     ├── VerificationFailed     something on a medium is damaged or missing
     ├── RepairIncomplete       something on a medium is in no place that was asked
+    ├── DrillFailed            a restore drill did not give back what was copied
     ├── RevertChanged          a revert would cost more now than was shown and accepted
     ├── SampleDataFailed       a job of the sample data did not end as planned
     └── Unexpected             an error nobody foresaw; the node's log has the details
@@ -50,6 +51,11 @@ class VerificationFailed(Permanent):
 class RepairIncomplete(Permanent):
     code = "repair-incomplete"
     default_hint = "The result names what cannot be restored whole. Copy those snapshots again where they still exist."
+
+
+class DrillFailed(Permanent):
+    code = "drill-failed"
+    default_hint = "Verify the medium with 100 percent, then repair it. The failed files of this job say what is wrong."
 
 
 class RevertChanged(Permanent):

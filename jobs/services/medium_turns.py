@@ -18,6 +18,9 @@ from jobs.models import Job, JobState, Operation
 PATIENCE: Final = timedelta(hours=1)
 """A prune that has waited so long for its turn goes before copies that have no place yet."""
 
+MEDIA: Final = "media"
+"""Parameter of a drill: the ids of the media it restores from."""
+
 _ALONE: Final = {Operation.PRUNE: ("pruning", "pruned"), Operation.REPAIR: ("repairing", "repaired")}
 _ON_A_NODE: Final = (JobState.QUEUED, JobState.RUNNING)
 
@@ -51,6 +54,8 @@ def _media_of(job: Job) -> set[int]:
         return {job.media_id} if job.media_id else set()
     if job.operation == Operation.RESTORE:
         return {job.backup_copy.media_id} if job.backup_copy else set()
+    if job.operation == Operation.DRILL:
+        return set(job.parameters.get(MEDIA, ()))
     if job.operation == Operation.BACKUP_COPY and job.copy is not None:
         source = job.copy.source
         return {pk for pk in (job.copy.media_id, source.media_id if source else None) if pk}
@@ -59,8 +64,10 @@ def _media_of(job: Job) -> set[int]:
 
 def _uses(media: set[int]) -> Q:
     copies = Q(copy__media__in=media) | Q(copy__source__media__in=media)
+    drills = Q(*(Q(parameters__contains={MEDIA: [pk]}) for pk in media), _connector=Q.OR)
     return (
-        Q(operation=Operation.VERIFY, media__in=media)
+        (Q(operation=Operation.DRILL) & drills)
+        | Q(operation=Operation.VERIFY, media__in=media)
         | (Q(operation=Operation.BACKUP_COPY) & copies)
         | Q(operation=Operation.RESTORE, backup_copy__media__in=media)
     )

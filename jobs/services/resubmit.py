@@ -9,6 +9,7 @@ from jobs.models import How, Initiator, Job, Level, Operation, Snapshot, Snapsho
 from jobs.progress import note
 from jobs.rules import states
 from jobs.services.catalog import catalog_wishes, launch_catalog
+from jobs.services.drills import drill_wishes, launch_drill
 from jobs.services.errors import CannotLaunch
 from jobs.services.launch import (
     Actor,
@@ -58,6 +59,8 @@ def resubmit_job(job: Job, *, user: Actor = None, initiator: str = Initiator.PER
             again = launch_verify(media=job.media, **_how_much(job), **who)
         case Operation.REPAIR if job.media:
             again = launch_repair(media=job.media, copy_again=bool(job.parameters.get(COPY_AGAIN)), **who)
+        case Operation.DRILL if job.subclient:
+            again = launch_drill(job.subclient, **drill_wishes(job), **who)
         case Operation.CATALOG if job.subclient:
             again = launch_catalog(job.subclient, **catalog_wishes(job), **who)
         case Operation.TEST:

@@ -9,6 +9,7 @@ from typing import Any
 from jobs.models import Job, ScheduleRun
 from jobs.selectors import active_jobs
 from jobs.services.catalog import launch_catalogs
+from jobs.services.drills import FILES, MIB, launch_drills
 from jobs.services.errors import CannotLaunch
 from jobs.services.launch_many import Launched, Scope, launch_backup_copies, launch_snapshots
 from jobs.services.secondary import launch_secondary_copies
@@ -31,6 +32,9 @@ def launch_scheduled(schedule: Schedule, *, run: ScheduleRun, **who: Any) -> Lau
                 return _per_medium(schedule, partial(launch_prune, **given))
             case ScheduledOperation.VERIFY:
                 return _per_medium(schedule, partial(launch_verify, **_how_much(schedule), **given))
+            case ScheduledOperation.DRILL:
+                bounds = {FILES: schedule.drill_files, MIB: schedule.drill_mib}
+                return launch_drills(scope=_sources(schedule), **bounds, **given)
             case ScheduledOperation.CATALOG:
                 return launch_catalogs(scope=_sources(schedule), **given)
             case ScheduledOperation.SECONDARY_COPY:

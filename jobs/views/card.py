@@ -27,6 +27,7 @@ EXPECTED: Final[dict[str, tuple[PhaseName, ...]]] = {
     Operation.PRUNE: (PhaseName.PREPARE, PhaseName.SCAN, PhaseName.PRUNE, PhaseName.COMMIT),
     Operation.VERIFY: (PhaseName.PREPARE, PhaseName.CHECK),
     Operation.REPAIR: (PhaseName.PREPARE, PhaseName.CHECK, PhaseName.COPY, PhaseName.COMMIT),
+    Operation.DRILL: (PhaseName.PREPARE, PhaseName.RESTORE, PhaseName.CHECK),
     Operation.CATALOG: (PhaseName.PREPARE, PhaseName.CATALOG, PhaseName.FINISH),
     Operation.TEST: (PhaseName.CHECK,),
     Operation.DEMO: (PhaseName.PREPARE, PhaseName.SNAPSHOT, PhaseName.RESTORE, PhaseName.FINISH),

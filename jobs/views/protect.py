@@ -97,6 +97,22 @@ def copy_now(request: HttpRequest, server: str, name: str) -> HttpResponseRedire
 
 @operator_required
 @require_POST
+def drill_now(request: HttpRequest, server: str, name: str) -> HttpResponseRedirect:
+    """Restore some files of the newest copies to scratch, and compare. ``files``, ``mib``: bounds; empty = usual."""
+    found = found_or_404(server, name)
+    bounds: dict[str, int] = {}
+    for field in ("files", "mib"):
+        if not (text := request.POST.get(field, "").strip()):
+            continue
+        if not text.isdecimal() or len(text) > 9:
+            messages.error(request, f"“{text}” is no number of {'files' if field == 'files' else 'MiB'}.")
+            return redirect(address(found))
+        bounds[field] = int(text)
+    return launch(request, lambda: services.launch_drill(found, user=request.user, **bounds), back=address(found))
+
+
+@operator_required
+@require_POST
 def catalog_now(request: HttpRequest, server: str, name: str) -> HttpResponseRedirect:
     """Catalogue every snapshot that is not yet, also what the policy skipped (RULES S4)."""
     found = subclient_or_404(request.user, server, name)

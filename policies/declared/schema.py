@@ -19,6 +19,7 @@ from policies.models import (
     ScheduledLevel,
     ScheduledOperation,
     Selection,
+    VerifyHow,
 )
 
 VERSION: Final = 1
@@ -210,7 +211,11 @@ SECTIONS: Final = (
             _text("copy", may_be_null=True),
             _text("medium", may_be_null=True),
             _choice("level", list(ScheduledLevel.values)),
+            _choice("verify_how", list(VerifyHow.values)),
             _number("verify_percent", 1, 100),
+            _number("verify_days", 1, 32_000),
+            _number("drill_files", 1, 10_000),
+            _number("drill_mib", 1, 1024 * 1024),
             _text("cron"),
             _text("time_zone"),
             _number("spread_seconds", 0, 86_400),

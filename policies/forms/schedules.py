@@ -35,6 +35,7 @@ from policies.models import (
     ScheduledOperation,
     StoragePolicy,
     Subclient,
+    VerifyHow,
     Weekday,
 )
 from policies.models.policy_choices import BACKUP_KINDS
@@ -53,8 +54,15 @@ _FIELDS_OF_OPERATION: Final[dict[str, tuple[str, ...]]] = {
     ScheduledOperation.SNAPSHOT: ("level",),
     ScheduledOperation.BACKUP_COPY: ("copy",),
     ScheduledOperation.SECONDARY_COPY: ("copy",),
-    ScheduledOperation.VERIFY: ("verify_percent",),
+    ScheduledOperation.VERIFY: ("verify_how",),
+    ScheduledOperation.DRILL: ("drill_files", "drill_mib"),
 }
+_FIELDS_OF_VERIFY: Final[dict[str, tuple[str, ...]]] = {
+    VerifyHow.DAYS: ("verify_days",),
+    VerifyHow.PERCENT: ("verify_percent",),
+}
+_OF_OPERATIONS: Final = ("copy", "level", "verify_how", "verify_days", "verify_percent", "drill_files", "drill_mib")
+_STORED_AS_ASKED: Final = tuple(name for name in _OF_OPERATIONS if name != "copy")
 _OF_MEDIA: Final = (ScheduledOperation.PRUNE, ScheduledOperation.VERIFY)
 _SCOPES: Final[dict[str, type[StoragePolicy | FileServer | Subclient | Media]]] = {
     "policy": StoragePolicy,
@@ -88,6 +96,30 @@ class ScheduleForm(ServiceForm):
     level = forms.ChoiceField(
         choices=ScheduledLevel.choices,
         help_text="The first of a subclient is a full whatever is asked; each job says what it ran as, and why.",
+    )
+    verify_how = forms.ChoiceField(
+        label="How much of the data is read back",
+        choices=VerifyHow.choices,
+        widget=forms.RadioSelect(attrs=_SWITCHES),
+        help_text="The structure, every folder and what was found damaged before are looked at in any case.",
+    )
+    verify_days = forms.IntegerField(
+        label="Days within which everything was read",
+        min_value=1,
+        max_value=32_000,
+        help_text="Each run reads as much as it takes. Let it run at least as often.",
+    )
+    drill_files = forms.IntegerField(
+        label="Files to restore of each copy",
+        min_value=1,
+        max_value=10_000,
+        help_text="At most so many, chosen at random from the newest backup copy.",
+    )
+    drill_mib = forms.IntegerField(
+        label="MiB to restore of each copy",
+        min_value=1,
+        max_value=1024 * 1024,
+        help_text="At most so much, on a scratch directory of the node; nothing of it stays.",
     )
     verify_percent = forms.IntegerField(
         label="Percent of the stored data to read back",
@@ -146,7 +178,7 @@ class ScheduleForm(ServiceForm):
 
     def sections(self) -> list[Section]:
         """Besides the switching fields and the recurrence, which the template lays out."""
-        return [Section(title="", fields=self.some("of", "copy", "level", "verify_percent"))]
+        return [Section(title="", fields=self.some("of", *_OF_OPERATIONS))]
 
     @property
     def recurrence_fields(self) -> list[forms.BoundField]:
@@ -193,7 +225,7 @@ class ScheduleForm(ServiceForm):
         kind, _, pk = given["of"].partition(":")
         scope = dict.fromkeys(_SCOPES) | ({kind: _SCOPES[kind].objects.get(pk=pk)} if kind else {})
         same = ("name", "operation", "cron", "time_zone", "missed", "is_active")
-        asked = {name: given[name] for name in ("level", "verify_percent") if name in given}
+        asked = {name: given[name] for name in _STORED_AS_ASKED if name in given}
         return (
             scope
             | asked
@@ -217,7 +249,10 @@ class ScheduleForm(ServiceForm):
         return str(posted) if posted in known else known[0]
 
     def _keep_what_is_asked(self) -> None:
-        of_operations = {"copy", "level", "verify_percent"} - set(_FIELDS_OF_OPERATION.get(self.operation_name, ()))
+        asked = set(_FIELDS_OF_OPERATION.get(self.operation_name, ()))
+        if "verify_how" in asked:
+            asked |= set(_FIELDS_OF_VERIFY.get(self._chosen("verify_how", VerifyHow.values), ()))
+        of_operations = set(_OF_OPERATIONS) - asked
         of_repeats = {name for names in FIELDS_OF.values() for name in names} - set(FIELDS_OF[self.repeat_name])
         for name in of_operations | of_repeats:
             del self.fields[name]
@@ -267,7 +302,11 @@ def _proposed() -> dict[str, Any]:
     return {
         "operation": ScheduledOperation.SNAPSHOT.value,
         "level": ScheduledLevel.INCREMENTAL.value,
+        "verify_how": VerifyHow.DAYS.value,
+        "verify_days": 30,
         "verify_percent": 5,
+        "drill_files": 25,
+        "drill_mib": 1024,
         "repeat": Repeat.DAILY.value,
         "every_hours": 4,
         "minute": 0,
@@ -283,7 +322,7 @@ def _proposed() -> dict[str, Any]:
 
 def _stored(schedule: Schedule) -> dict[str, Any]:
     kinds = [name for name in _SCOPES if getattr(schedule, f"{name}_id") is not None]
-    names = ("name", "operation", "level", "verify_percent", "time_zone", "missed", "is_active")
+    names = ("name", "operation", "time_zone", "missed", "is_active", *_STORED_AS_ASKED)
     return {
         **{name: getattr(schedule, name) for name in names},
         "of": f"{kinds[0]}:{getattr(schedule, f'{kinds[0]}_id')}" if kinds else "",

@@ -33,7 +33,11 @@ class ScheduleValues(TypedDict, total=False):
     copy: Copy | None
     media: Media | None
     level: str
+    verify_how: str
     verify_percent: int
+    verify_days: int
+    drill_files: int
+    drill_mib: int
     cron: str
     time_zone: str
     jitter_seconds: int

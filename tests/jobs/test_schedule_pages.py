@@ -200,10 +200,51 @@ def test_another_operation_asks_for_other_things(subclient: Subclient, clients: 
         .post(reverse("policies:schedule_create"), values(subclient, operation="verify", switch="1"))
         .content.decode()
     )
-    assert 'name="verify_percent"' in page
+    assert 'name="verify_days"' in page
+    assert 'name="verify_percent"' not in page
     assert 'name="level"' not in page
     assert "Every active medium" in page
     assert 'value="nightly"' in page, "what was typed stays"
+
+
+@pytest.mark.parametrize(
+    ("operation", "typed"),
+    [
+        ("verify", {"verify_how": "days", "verify_days": "14"}),
+        ("verify", {"verify_how": "percent", "verify_percent": "7"}),
+        ("verify", {"verify_how": "structure"}),
+        ("drill", {"drill_files": "9", "drill_mib": "77"}),
+    ],
+)
+def test_how_much_is_verified_or_drilled_is_kept_and_shown(
+    subclient: Subclient, clients: dict[Role, Client], operation: str, typed: dict[str, str]
+) -> None:
+    of = {} if operation == "drill" else {"of": ""}
+    posted = values(subclient, operation=operation, **of, **typed)
+    assert clients[Role.ADMIN].post(reverse("policies:schedule_create"), posted).status_code == 302
+    schedule = Schedule.objects.get(name="nightly")
+    assert {name: str(getattr(schedule, name)) for name in typed} == typed
+    page = clients[Role.ADMIN].get(reverse("policies:schedule_edit", args=[schedule.pk])).content.decode()
+    assert all(f'name="{name}"' in page for name in typed)
+    shown = clients[Role.VIEWER].get(reverse("schedule", args=[schedule.pk])).content.decode()
+    words = {
+        "14": "within 14 days",
+        "7": "7 % of",
+        "structure": "only the structure",
+        "9": "at most 9 files and 77 MiB",
+    }
+    assert any(words.get(value, "-") in shown for value in typed.values())
+
+
+def test_days_that_the_recurrence_cannot_keep_are_refused_at_their_field(
+    subclient: Subclient, clients: dict[Role, Client]
+) -> None:
+    posted = values(
+        subclient, operation="verify", of="", verify_how="days", verify_days="3", repeat="weekly", days=["0"]
+    )
+    page = clients[Role.ADMIN].post(reverse("policies:schedule_create"), posted).content.decode()
+    assert "days apart, so everything is read within 3 at best by chance" in page
+    assert not Schedule.objects.filter(name="nightly").exists()
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ class HeldFiles:
             if touched.is_folder or self.file not in touched.files:
                 continue
             case.control.check()
-            where = self._place(touched.path)
+            where = place_of(touched.path, self.roots)
             node = folders.node(touched.path)
             if where is None or node is None:
                 continue
@@ -46,14 +46,15 @@ class HeldFiles:
                 done.add(blob)
                 yield BlobKind.DATA, blob, plain
 
-    def _place(self, path: bytes) -> tuple[str, str] | None:
-        """(directory, name) of a stored path inside the opened snapshot."""
-        for root in self.roots:
-            stored = root.stored_as.rstrip(b"/")
-            if path.startswith(stored + b"/"):
-                folder, _, name = path[len(stored) :].rpartition(b"/")
-                return os.path.realpath(root.directory) + os.fsdecode(folder), os.fsdecode(name)
-        return None
+
+def place_of(path: bytes, roots: Sequence[SourceRoot]) -> tuple[str, str] | None:
+    """(directory, name) of a stored path inside an opened snapshot; None = it is below none of its roots."""
+    for root in roots:
+        stored = root.stored_as.rstrip(b"/")
+        if path.startswith(stored + b"/"):
+            folder, _, name = path[len(stored) :].rpartition(b"/")
+            return os.path.realpath(root.directory) + os.fsdecode(folder), os.fsdecode(name)
+    return None
 
 
 class _Folders:

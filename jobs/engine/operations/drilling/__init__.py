@@ -1,0 +1,1 @@
+"""The parts of a restore drill: choosing files, and comparing what was restored."""
