@@ -99,7 +99,7 @@ def copy_now(request: HttpRequest, server: str, name: str) -> HttpResponseRedire
 @require_POST
 def drill_now(request: HttpRequest, server: str, name: str) -> HttpResponseRedirect:
     """Restore some files of the newest copies to scratch, and compare. ``files``, ``mib``: bounds; empty = usual."""
-    found = found_or_404(server, name)
+    found = subclient_or_404(request.user, server, name)
     bounds: dict[str, int] = {}
     for field in ("files", "mib"):
         if not (text := request.POST.get(field, "").strip()):
