@@ -33,7 +33,8 @@ TAKES: Final = {
         policies:wizard_media policies:wizard_policy
     """,
     "subclient": """
-        acknowledge-source catalog-now copy-now drill-now restore-subclient snapshot-now subclient subclient-live subclient-marks
+        acknowledge-source catalog-now copy-now drill-now restore-subclient snapshot-now subclient
+        subclient-live subclient-marks
     """,
     "subclient_pk": "policies:subclient_delete policies:subclient_edit",
     "snapshot": "browse change-basket download download-file restore-start snapshot-delete",
