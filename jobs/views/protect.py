@@ -100,7 +100,7 @@ def copy_now(request: HttpRequest, server: str, name: str) -> HttpResponseRedire
 def drill_now(request: HttpRequest, server: str, name: str) -> HttpResponseRedirect:
     """Restore some files of the newest copies to scratch, and compare. ``files``, ``mib``: bounds; empty = usual."""
     found = subclient_or_404(request.user, server, name)
-    bounds: dict[str, int] = {}
+    bounds: dict[str, Any] = {}
     for field in ("files", "mib"):
         if not (text := request.POST.get(field, "").strip()):
             continue
