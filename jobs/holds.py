@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from jobs.engine.snapshots.base import Capability
@@ -27,6 +27,12 @@ AWAITED: Final = (*states.WAITS, CopyState.CANDIDATE, CopyState.COPYING)
 
 _COMPARING: Final = frozenset({Capability.DIFF, Capability.KEEPS_BASE_SNAPSHOT})
 _SENDING: Final = frozenset({Capability.DIFF, Capability.REPLICATE})
+
+
+_READS_SOMETHING_ELSE: Final = Q(operation=Operation.RESTORE) & (
+    Q(backup_copy__isnull=False) | Q(replica__isnull=False)
+)
+"""A restore from media or from a replica needs the snapshot of the primary no more than anybody else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +126,8 @@ def _bases_of_transfers(subclients: set[int]) -> Iterator[tuple[int, Held]]:
 def _in_use(ids: list[int]) -> Iterator[tuple[int, Held]]:
     """A snapshot job that awaits its inline copies has done its own part."""
     jobs = Job.objects.filter(state__in=states.ACTIVE, snapshot__in=ids, awaits_children=False)
-    jobs = jobs.exclude(operation__in=(Operation.RESTORE, Operation.MOUNT, Operation.UNMOUNT))
+    jobs = jobs.exclude(operation__in=(Operation.MOUNT, Operation.UNMOUNT))
+    jobs = jobs.exclude(_READS_SOMETHING_ELSE)
     for snapshot_id, job in jobs.order_by("pk").values_list("snapshot", "pk"):
         if snapshot_id is not None:
             yield snapshot_id, Held(hold=Hold.RUNNING, sentence=f"job {job} works on it")

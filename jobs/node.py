@@ -203,7 +203,7 @@ class Node:
 def busy_slots(node_id: int) -> int:
     """Jobs with a slot on the node that run now."""
     running = Job.objects.filter(node_id=node_id, state=JobState.RUNNING)
-    return running.exclude(operation__in=queues.LIGHT).count()
+    return running.exclude(operation__in=queues.LIGHT).exclude(queues.IS_PREVIEW).count()
 
 
 def version() -> str:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import django_rq
 import redis
+from django.db.models import Q
 from django.utils import timezone
 from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
@@ -25,6 +26,13 @@ OFFER_SECONDS: Final = 30
 """So long a node that is to receive a snapshot has to say where; an order that is older is not taken up any more."""
 LIGHT: Final = frozenset({Operation.TEST, Operation.DEMO, Operation.AGING, Operation.MOUNT, Operation.UNMOUNT})
 """Operations that mostly wait: they have workers of their own and take no slot, so a Test never waits behind a copy."""
+IS_PREVIEW: Final = Q(operation=Operation.RESTORE, parameters__dry_run=True)
+"""The dry run of a restore: somebody looks at a page and waits for it."""
+
+
+def is_light(job: Job) -> bool:
+    """Whether it takes no slot, as :data:`LIGHT` and :data:`IS_PREVIEW` say."""
+    return job.operation in LIGHT or (job.operation == Operation.RESTORE and bool(job.parameters.get("dry_run")))
 
 
 def heavy_queue(node: AccessNode) -> str:
@@ -74,7 +82,7 @@ def stop_hard(job: Job) -> None:
     """Have the job's worker kill its process at once, without asking it. Harmless if it is gone already."""
     if job.node is None:
         return
-    name = light_queue(job.node) if job.operation in LIGHT else heavy_queue(job.node)
+    name = light_queue(job.node) if is_light(job) else heavy_queue(job.node)
     try:
         send_stop_job_command(django_rq.get_queue(name).connection, f"job-{job.pk}-{job.attempt}-{job.enqueues}")
     except (redis.RedisError, NoSuchJobError, InvalidJobOperation) as error:
@@ -99,7 +107,7 @@ def enqueue(job_id: int) -> bool:
     if job is None or job.node is None:
         return True
     number = job.enqueues + 1
-    queue = light_queue(job.node) if job.operation in LIGHT else heavy_queue(job.node)
+    queue = light_queue(job.node) if is_light(job) else heavy_queue(job.node)
     try:
         django_rq.get_queue(queue).enqueue(
             TASK,

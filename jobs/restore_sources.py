@@ -5,14 +5,14 @@ Who serves is decided in :mod:`jobs.rules.restore_source`; this is what pages, s
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from jobs.models import BackupCopy, CopyState, JobException, Snapshot, SnapshotReplica, SnapshotState
 from jobs.rules import restore_source, states
 from jobs.rules.restore_source import Candidate, NoSource, SourceKind
-from policies.models import AccessNode, Copy, CopyKind, FileServer
+from policies.models import AccessNode, Copy, CopyKind, FileServer, Subclient
 
 _NOT_OF_ONE_FILE: Final = ("source-guard",)
 """Exceptions that say something of the whole source."""
@@ -53,12 +53,16 @@ def choose_source(
     wanted: Copy | None = None,
     node: AccessNode | None = None,
     kinds: Collection[SourceKind] = tuple(SourceKind),
+    within: frozenset[str] | None = None,
+    obstacles: Mapping[int, str] | None = None,
 ) -> Chosen | NoSource:
     """Who serves a restore of ``paths`` (empty = everything) on ``node`` (None = any). ``wanted``: chosen by a person.
 
-    ``kinds``: a caller that can read only some kinds names them.
+    ``kinds``: a caller that can read only some kinds names them. ``within``: names of the nodes that may run it, where
+    it is not one. ``obstacles``: what a caller found out about copies, by id.
     """
-    sources = [source for source in sources_of(snapshot, node=node) if source.kind in kinds]
+    found = [source for source in sources_of(snapshot, node=node, within=within) if source.kind in kinds]
+    sources = [_with_obstacle(source, (obstacles or {}).get(source.copy.pk, "")) for source in found]
     answer = restore_source.choose(
         [source.candidate for source in sources], paths=paths, wanted=wanted.pk if wanted else None
     )
@@ -68,17 +72,30 @@ def choose_source(
     return Chosen(source=chosen, reason=answer.reason)
 
 
-def sources_of(snapshot: Snapshot, *, node: AccessNode | None = None) -> list[RestoreSource]:
+def sources_of(
+    snapshot: Snapshot, *, node: AccessNode | None = None, within: frozenset[str] | None = None
+) -> list[RestoreSource]:
     """Every copy that has, or had, this snapshot, in the order of RULES V1. A handful of queries."""
+    within = frozenset({node.name}) if node is not None else within
     unread = _exceptions({snapshot.job_id}) if snapshot.job_id else {}
     missing_at_source = frozenset(unread.get(snapshot.job_id or 0, ()))
-    found = _primary(snapshot, missing_at_source, node)
-    found += _replicas(snapshot, missing_at_source, node)
+    found = _primary(snapshot, missing_at_source, within)
+    found += _replicas(snapshot, missing_at_source, within)
     found += _backup_copies(snapshot)
     return sorted(found, key=lambda source: source.candidate.order)
 
 
-def _primary(snapshot: Snapshot, lacks: frozenset[bytes], node: AccessNode | None) -> list[RestoreSource]:
+def reach_of(server: FileServer, subclient: Subclient | None = None) -> frozenset[str] | None:
+    """Names of the nodes that reach a storage, None = any: the subclient's list replaces the agent's (RULES N1)."""
+    own = frozenset(subclient.access_nodes.values_list("name", flat=True)) if subclient is not None else frozenset()
+    return own or frozenset(server.access_nodes.values_list("name", flat=True)) or None
+
+
+def _with_obstacle(source: RestoreSource, obstacle: str) -> RestoreSource:
+    return replace(source, candidate=replace(source.candidate, obstacle=obstacle)) if obstacle else source
+
+
+def _primary(snapshot: Snapshot, lacks: frozenset[bytes], within: frozenset[str] | None) -> list[RestoreSource]:
     copy = Copy.objects.filter(policy=snapshot.subclient.policy_id, kind=CopyKind.PRIMARY_SNAP).first()
     if copy is None:
         return []
@@ -86,7 +103,7 @@ def _primary(snapshot: Snapshot, lacks: frozenset[bytes], node: AccessNode | Non
     obstacle = _SNAPSHOT_OBSTACLES.get(SnapshotState(snapshot.state), "")
     if not obstacle and server.engine != snapshot.engine:
         obstacle = f"the file server {server.name} no longer uses the engine {snapshot.engine}"
-    obstacle = obstacle or _unreachable(server, node, snapshot.subclient.access_nodes.values_list("name", flat=True))
+    obstacle = obstacle or _unreachable(server, within, snapshot.subclient)
     candidate = Candidate(
         id=copy.pk,
         name=copy.name,
@@ -98,7 +115,7 @@ def _primary(snapshot: Snapshot, lacks: frozenset[bytes], node: AccessNode | Non
     return [RestoreSource(candidate=candidate, copy=copy)]
 
 
-def _replicas(snapshot: Snapshot, lacks: frozenset[bytes], node: AccessNode | None) -> list[RestoreSource]:
+def _replicas(snapshot: Snapshot, lacks: frozenset[bytes], within: frozenset[str] | None) -> list[RestoreSource]:
     rows = SnapshotReplica.objects.filter(snapshot=snapshot, state__in=(*states.ON_MEDIA, CopyState.AGED))
     found = []
     for row in rows.select_related("copy__policy", "file_server", "snapshot"):
@@ -108,7 +125,7 @@ def _replicas(snapshot: Snapshot, lacks: frozenset[bytes], node: AccessNode | No
             name=row.copy.name,
             kind=SourceKind.REPLICA,
             precedence=row.copy.precedence,
-            obstacle=obstacle or _unreachable(row.file_server, node),
+            obstacle=obstacle or _unreachable(row.file_server, within),
             lacks=lacks,
         )
         found.append(RestoreSource(candidate=candidate, copy=row.copy, replica=row))
@@ -141,14 +158,14 @@ def _read_by(row: BackupCopy, known: Sequence[BackupCopy]) -> int:
     return _read_by(fed_by, known) if fed_by is not None else row.job_id or 0
 
 
-def _unreachable(server: FileServer, node: AccessNode | None, own: Collection[str] = ()) -> str:
-    """RULES N1: with access nodes listed, only those reach the storage."""
-    if node is None:
+def _unreachable(server: FileServer, within: frozenset[str] | None, subclient: Subclient | None = None) -> str:
+    """RULES N1: with access nodes listed, only those reach the storage. ``within`` None = any node may run it."""
+    reach = reach_of(server, subclient)
+    if within is None or reach is None or reach & within:
         return ""
-    names = set(own) or set(server.access_nodes.values_list("name", flat=True))
-    if not names or node.name in names:
-        return ""
-    return f"the node {node.name} does not reach the storage of {server.name}"
+    if len(within) == 1:
+        return f"the node {next(iter(within))} does not reach the storage of {server.name}"
+    return f"none of the nodes {', '.join(sorted(within))} reaches the storage of {server.name}"
 
 
 def _exceptions(job_ids: Collection[int]) -> dict[int, frozenset[bytes]]:

@@ -14,6 +14,7 @@ from jobs.rules import placement, states
 from policies.models import AccessNode, Copy, CopyKind, Media, Subclient
 
 _WITHOUT_SLOT = (Operation.TEST, Operation.DEMO, Operation.AGING, Operation.MOUNT, Operation.UNMOUNT)
+_IS_PREVIEW = Q(operation=Operation.RESTORE, parameters__dry_run=True)
 _PROVES_A_MEDIUM = (Operation.VERIFY, Operation.REPAIR)
 _ON_A_NODE = (JobState.QUEUED, JobState.RUNNING)
 
@@ -27,7 +28,8 @@ def jobs_needing_attention() -> QuerySet[Job]:
     """Failed or completed with errors, and nobody acknowledged them yet (RULES J1).
 
     A test that failed is forgiven as soon as a later one of the same object passes; a failed verification or repair, as
-    soon as a later one of the medium finds nothing wrong: each reads again what was damaged.
+    soon as a later one of the medium finds nothing wrong: each reads again what was damaged. What a dry run finds is
+    its answer.
     """
     bad = Job.objects.filter(state__in=(JobState.FAILED, JobState.COMPLETED_WITH_ERRORS), acknowledged_at__isnull=True)
     passed = Job.objects.filter(
@@ -40,8 +42,10 @@ def jobs_needing_attention() -> QuerySet[Job]:
     clean = Job.objects.filter(
         operation__in=_PROVES_A_MEDIUM, state=JobState.COMPLETED, pk__gt=OuterRef("pk"), media=OuterRef("media")
     )
-    return bad.exclude(Q(operation=Operation.TEST) & Exists(passed)).exclude(
-        Q(operation__in=_PROVES_A_MEDIUM) & Exists(clean)
+    return (
+        bad.exclude(Q(operation=Operation.TEST) & Exists(passed))
+        .exclude(Q(operation__in=_PROVES_A_MEDIUM) & Exists(clean))
+        .exclude(_IS_PREVIEW)
     )
 
 
@@ -49,7 +53,12 @@ def node_figures() -> list[placement.NodeFigures]:
     """What RULES N need to know of every node, busy slots counted from the job table, so that they are exact."""
     now = time.time()
     nodes = AccessNode.objects.annotate(
-        assigned=Count("jobs", filter=Q(jobs__state__in=_ON_A_NODE) & ~Q(jobs__operation__in=_WITHOUT_SLOT)),
+        assigned=Count(
+            "jobs",
+            filter=Q(jobs__state__in=_ON_A_NODE)
+            & ~Q(jobs__operation__in=_WITHOUT_SLOT)
+            & ~Q(jobs__operation=Operation.RESTORE, jobs__parameters__dry_run=True),
+        ),
         last_used_at=Max("jobs__queued_at"),
     )
     return [

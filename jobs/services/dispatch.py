@@ -42,7 +42,7 @@ def _place(job: Job) -> None:
         job.state, job.state_reason = JobState.WAITING, wait
         return
     known = node_figures()
-    if job.operation in queues.LIGHT:
+    if queues.is_light(job):
         known = [node.with_room for node in known]
     wanted = job.parameters.get("node")
     if wanted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jobs.models import Job, Operation
+from jobs.restore_sources import reach_of
 from jobs.rules import placement
 from jobs.rules.waiting import Source
 from jobs.selectors import agents_of_media, node_figures, placement_lists
@@ -18,7 +19,7 @@ def lists_of(job: Job) -> placement.Lists:
     if job.parameters.get("node"):
         return placement.Lists()
     if job.operation == Operation.RESTORE:
-        return placement_lists(subclient=None, copy=job.copy)
+        return _of_restore(job)
     if job.operation == Operation.REPAIR and job.subclient is not None:
         return placement_lists(subclient=job.subclient, copy=None)
     if job.operation in (Operation.PRUNE, Operation.VERIFY, Operation.REPAIR) and job.media is not None:
@@ -79,6 +80,20 @@ def receiver_for(copy: Copy) -> placement.Chosen | placement.NoNode:
     return placement.choose(
         lists=placement.Lists(file_server_nodes=tuple(nodes), backup_agents=_agents(copy)), known=known
     )
+
+
+def _of_restore(job: Job) -> placement.Lists:
+    """RULES V2: any node, but what it reads and, in place, what it writes to must be reached from there (N1)."""
+    if job.subclient is None or (job.backup_copy_id is not None and not job.parameters.get("in_place")):
+        return placement_lists(subclient=None, copy=job.copy)
+    if job.replica is None:
+        usual = placement_lists(subclient=job.subclient, copy=job.copy)
+        return usual if job.backup_copy_id is None else replace(usual, snap_agents=())
+    there = reach_of(job.replica.file_server)
+    if job.parameters.get("in_place"):
+        live = reach_of(job.subclient.file_server, job.subclient)
+        there = there & live if there and live else there or live
+    return placement.Lists(file_server_nodes=there or (), snap_agents=_agents(job.copy))
 
 
 def _agents(copy: Copy | None) -> frozenset[str]:

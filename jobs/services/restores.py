@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
+
+from django.db import transaction
 
 from jobs.engine.plan import Overwrite
 from jobs.models import How, Initiator, Job, Operation, Snapshot
-from jobs.restore_sources import choose_source
-from jobs.rules.restore_source import NoSource, SourceKind
+from jobs.restore_sources import Chosen, choose_source, reach_of
+from jobs.rules.restore_source import NoSource
 from jobs.services.dispatch import dispatch
 from jobs.services.errors import CannotLaunch
 from jobs.services.launch import Actor, create_job
@@ -19,8 +21,10 @@ SOURCE: Final = "source"
 SOURCE_REASON: Final = "source_reason"
 CHOSEN_COPY: Final = "chosen_copy"
 """Parameter: the id of the copy a person chose; missing = RULES V1 decided."""
-READABLE: Final = (SourceKind.MEDIA,)
-"""What the restore of this version reads."""
+IN_PLACE: Final = "in_place"
+"""Parameter: the files go back to the paths they came from, on a node that reaches the live data."""
+LIVE: Final = "/"
+"""The target of a restore in place: stored paths are the live ones."""
 
 
 def launch_restore(
@@ -28,7 +32,8 @@ def launch_restore(
     source: Copy | None = None,
     *,
     paths: Sequence[bytes] = (),
-    target: str,
+    target: str = "",
+    in_place: bool = False,
     node: AccessNode | None = None,
     overwrite: Overwrite = Overwrite.IF_NEWER,
     with_metadata: bool = True,
@@ -40,26 +45,26 @@ def launch_restore(
 ) -> Job:
     """Restore ``paths`` (stored paths, raw bytes; empty = everything) of a point below the directory ``target``.
 
-    ``source``: the copy a person chose; None = the first that has the data (RULES V1). ``node`` None = one that reaches
-    the source. Raises CannotLaunch.
+    ``in_place``: to the paths they came from instead, on a node that reaches the live data. ``source``: the copy a
+    person chose; None = the first that has the data (RULES V1). ``node`` None = one that reaches the source.
+    ``dry_run``: nothing is written; the result tells conflicts and space. Raises CannotLaunch.
     """
+    within = _nodes_in_place(snapshot, node) if in_place else None
+    if in_place:
+        target, strip_prefix = LIVE, b""
     if not target.startswith("/"):
         raise CannotLaunch("The target must be an absolute path on the access node, for example /restore/today.")
-    chosen = choose_source(snapshot, paths=paths, wanted=source, node=node, kinds=READABLE)
+    chosen = choose_source(snapshot, paths=paths, wanted=source, node=node, within=within)
     if isinstance(chosen, NoSource):
-        raise CannotLaunch(chosen.reason, hint="Choose another point or another copy.")
-    found = chosen.source
+        raise CannotLaunch(chosen.reason, hint="Choose another point, another copy or another node.")
     job = create_job(
         operation=Operation.RESTORE,
         subclient=snapshot.subclient,
         user=user,
         initiator=initiator,
         how=how,
-        copy=found.copy,
-        media_label=found.backup_copy.media.name if found.backup_copy else "",
         snapshot=snapshot,
-        backup_copy=found.backup_copy,
-        replica=found.replica,
+        **_columns(chosen),
         parameters={
             "paths": [path.hex() for path in paths],
             "target": target,
@@ -67,10 +72,47 @@ def launch_restore(
             "with_metadata": with_metadata,
             "strip_prefix": strip_prefix.hex(),
             "dry_run": dry_run,
-            SOURCE: found.kind.value,
-            SOURCE_REASON: chosen.reason,
+            **({IN_PLACE: True} if in_place else {}),
+            **_told(chosen),
             **({CHOSEN_COPY: source.pk} if source else {}),
             **({"node": node.name} if node else {}),
         },
     )
     return dispatch(job.pk)
+
+
+def read_instead(job_id: int, chosen: Chosen) -> None:
+    """The source of a restore that runs could not be read any more: it reads another one from now on (RULES V1)."""
+    with transaction.atomic():
+        job = Job.objects.select_for_update(of=("self",)).get(pk=job_id)
+        columns = _columns(chosen)
+        for name, value in columns.items():
+            setattr(job, name, value)
+        job.copy_label, job.parameters = chosen.source.copy.name, {**job.parameters, **_told(chosen)}
+        job.save(update_fields=[*columns, "copy_label", "parameters"])
+
+
+def _columns(chosen: Chosen) -> dict[str, Any]:
+    found = chosen.source
+    return {
+        "copy": found.copy,
+        "media_label": found.backup_copy.media.name if found.backup_copy else "",
+        "backup_copy": found.backup_copy,
+        "replica": found.replica,
+    }
+
+
+def _told(chosen: Chosen) -> dict[str, str]:
+    return {SOURCE: chosen.source.kind.value, SOURCE_REASON: chosen.reason}
+
+
+def _nodes_in_place(snapshot: Snapshot, node: AccessNode | None) -> frozenset[str] | None:
+    """Names of the nodes that reach the live data; None = any. Raises CannotLaunch if ``node`` does not."""
+    server = snapshot.subclient.file_server
+    reach = reach_of(server, snapshot.subclient)
+    if node is not None and reach is not None and node.name not in reach:
+        raise CannotLaunch(
+            f"The node {node.name} does not reach the live data of {server.name}, so it cannot restore in place.",
+            hint=f"Choose one of {', '.join(sorted(reach))}, or restore to a directory of {node.name}.",
+        )
+    return reach

@@ -34,6 +34,9 @@ EXPECTED: Final[dict[str, tuple[PhaseName, ...]]] = {
 }
 """Phases a job will go through, for the steps that have not begun."""
 
+DRY_RUN: Final = (PhaseName.PREPARE, PhaseName.SCAN)
+"""Those of a restore that writes nothing."""
+
 PHASE_WORDS: Final[dict[str, str]] = {
     PhaseName.PREPARE: "Prepare",
     PhaseName.QUIESCE: "Quiesce",
@@ -221,6 +224,8 @@ def _expected(job: Job) -> Sequence[PhaseName]:
     """RULES S1: quiesce and the inline copy are phases of the jobs that have them."""
     subclient = job.subclient
     if job.operation != Operation.SNAPSHOT or subclient is None:
+        if job.operation == Operation.RESTORE and job.parameters.get("dry_run"):
+            return DRY_RUN
         return EXPECTED.get(job.operation, ())
     quiesces = [PhaseName.QUIESCE] if subclient.pre_command or subclient.post_command else []
     copies = [PhaseName.COPY] if subclient.policy.is_inline else []

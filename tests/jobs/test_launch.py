@@ -225,7 +225,7 @@ def _second_medium() -> Media:
 def test_a_restore_needs_something_to_read_and_an_absolute_target(subclient: Subclient, node: AccessNode) -> None:
     gone = make_snapshot(subclient, state=SnapshotState.DELETED)
     make_backup_copy(gone, backup_copy_of(subclient), state=CopyState.TO_BE_COPIED)
-    with pytest.raises(CannotLaunch, match="Nothing holds"):
+    with pytest.raises(CannotLaunch, match="the snapshot was deleted"):
         launch_restore(gone, target="/tmp/x")
     there = make_snapshot(subclient, n=1, state=SnapshotState.DELETED)
     make_backup_copy(there, backup_copy_of(subclient))
