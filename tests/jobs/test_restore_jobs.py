@@ -6,15 +6,19 @@ import os
 import shutil
 import signal
 import stat
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from jobs.engine.operations.restoring.items import FileJob
+from jobs.engine.operations.restoring.source import Unread
+from jobs.engine.operations.restoring.writing import FileWriter
 from jobs.engine.plan import Overwrite
 from jobs.holds import holds_of
-from jobs.models import Job, JobState, Snapshot, SnapshotReplica
+from jobs.models import JobState, Snapshot, SnapshotReplica
 from jobs.rules.holds import Hold
 from jobs.runner.references import ref_from_row, ref_of_replica
 from jobs.services import (
@@ -231,22 +235,35 @@ def test_a_dry_run_takes_no_slot(subclient: Subclient) -> None:
     assert launch_restore(snapshot, target="/back", dry_run=True).state == JobState.QUEUED
 
 
+@pytest.fixture
+def hold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """While this file is there, no process restores more than 30 files. Processes that start later inherit it."""
+    path = tmp_path / "hold"
+    path.touch()
+    write, written = FileWriter.write_whole, iter(range(10**9))
+
+    def write_some(writer: FileWriter, job: FileJob, plain: bytes | Unread) -> None:
+        while next(written) >= 30 and path.exists():
+            time.sleep(0.02)
+        write(writer, job, plain)
+
+    monkeypatch.setattr(FileWriter, "write_whole", write_some)
+    return path
+
+
 @pytest.mark.slow
 def test_J2_a_restore_from_a_snapshot_whose_process_is_killed_goes_on(
-    farm: Farm, large_subclient: Subclient, tmp_path: Path
+    hold: Path, farm: Farm, large_subclient: Subclient, tmp_path: Path
 ) -> None:
     assert wait(launch_snapshot(large_subclient)).state == JobState.COMPLETED, picture()
     back = tmp_path / "back"
     job = launch_restore(Snapshot.objects.get(), target=str(back), overwrite=Overwrite.IF_NEWER)
-
-    def is_restoring(row: Job) -> bool:
-        return row.state == JobState.RUNNING and row.current_phase == "restore" and row.files_done > 0
-
-    reach(job, is_restoring)
+    reach(job, lambda row: row.state == JobState.RUNNING and sum(path.is_file() for path in back.rglob("*")) >= 30)
     assert job.lease_pid
     os.kill(job.lease_pid, signal.SIGKILL)
+    hold.unlink()
     wait(job)
     assert (job.state, job.attempt) == (JobState.COMPLETED, 2), picture()
-    assert job.files_unmodified > 0, "what the first attempt restored is not written again"
+    assert job.files_unmodified >= 25, "what the first attempt restored is not written again"
     source = Path(large_subclient.content_paths[0])
     assert describe_tree(back / source.relative_to("/")) == describe_tree(source)
