@@ -10,6 +10,7 @@ from jobs import services
 from jobs.models import Job
 from jobs.selectors_pages import overview as reads
 from jobs.selectors_pages import upkeep
+from jobs.selectors_pages.pending import pending_copies
 from jobs.selectors_pages.protection import subclient_states
 from jobs.selectors_pages.schedules import coming_up
 from policies.models import FileServer, Media, StoragePolicy, Subclient
@@ -34,7 +35,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     context = {
         "rows": rows,
         "verdict": reads.verdict(rows),
-        "waiting": sorted((row for row in rows if row.oldest_waiting), key=lambda row: str(row.oldest_waiting)),
+        "waiting": pending_copies(rows),
         "running": running,
         "seen": _seen(running),
         "attention": attention,

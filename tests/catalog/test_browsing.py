@@ -106,6 +106,7 @@ def _past(entry: Entry) -> Past:
 def test_every_folder_at_every_moment_is_what_the_snapshots_held(
     subclient: Subclient, trees: list[Tree], order: Order, with_gone: bool, narrowed: tuple[str, int]
 ) -> None:
+    """V3: by time."""
     text, limit = narrowed
     write(subclient, trees)
     for number in range(len(trees)):
