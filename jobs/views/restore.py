@@ -14,6 +14,7 @@ from jobs import services
 from jobs.forms import RestoreForm
 from jobs.models import Snapshot
 from jobs.selectors_pages.restore import newest_points, restore_point, restore_points
+from jobs.visible import visible_copies
 from policies.models import Copy
 from policies.selectors.visible import Person, visible_subclients
 from snapcopy_site.lib.roles import operator_required, viewer_required
@@ -119,7 +120,7 @@ def point_or_404(pk: int, user: Person) -> Snapshot:
 def chosen_copy(request: HttpRequest) -> Copy | None:
     """The copy that ``copy`` of the form or address names; None = RULES V1 decides."""
     text = request.POST.get("copy") or request.GET.get("copy") or ""
-    return Copy.objects.filter(pk=int(text)).first() if text.isascii() and text.isdigit() else None
+    return visible_copies(request.user).filter(pk=int(text)).first() if text.isascii() and text.isdigit() else None
 
 
 def query_of_copy(copy: Copy | None) -> str:
