@@ -24,7 +24,16 @@ CLEAR_LOCKS: Final = "jobs.tasks.clear_locks"
 RECEIVE: Final = "jobs.tasks.receive"
 OFFER_SECONDS: Final = 30
 """So long a node that is to receive a snapshot has to say where; an order that is older is not taken up any more."""
-LIGHT: Final = frozenset({Operation.TEST, Operation.DEMO, Operation.AGING, Operation.MOUNT, Operation.UNMOUNT})
+LIGHT: Final = frozenset(
+    {
+        Operation.TEST,
+        Operation.DEMO,
+        Operation.AGING,
+        Operation.MOUNT,
+        Operation.UNMOUNT,
+        Operation.RECONCILE,
+    }
+)
 """Operations that mostly wait: they have workers of their own and take no slot, so a Test never waits behind a copy."""
 IS_PREVIEW: Final = Q(operation=Operation.RESTORE, parameters__dry_run=True)
 """The dry run of a restore: somebody looks at a page and waits for it."""

@@ -13,7 +13,14 @@ from jobs.models import BackupCopy, CopyState, Job, JobState, Level, Operation, 
 from jobs.rules import placement, states
 from policies.models import AccessNode, Copy, CopyKind, Media, Subclient
 
-_WITHOUT_SLOT = (Operation.TEST, Operation.DEMO, Operation.AGING, Operation.MOUNT, Operation.UNMOUNT)
+_WITHOUT_SLOT = (
+    Operation.TEST,
+    Operation.DEMO,
+    Operation.AGING,
+    Operation.MOUNT,
+    Operation.UNMOUNT,
+    Operation.RECONCILE,
+)
 _IS_PREVIEW = Q(operation=Operation.RESTORE, parameters__dry_run=True)
 _PROVES_A_MEDIUM = (Operation.VERIFY, Operation.REPAIR)
 _ON_A_NODE = (JobState.QUEUED, JobState.RUNNING)

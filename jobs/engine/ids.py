@@ -24,6 +24,11 @@ def snapshot_name(install: str, job: int, n: int) -> SnapshotName:
     return owned_snapshot_name(f"sc-{install}-{job}-{n}", install)
 
 
+def job_of_snapshot(name: SnapshotName) -> int:
+    """The number of the job that took it."""
+    return int(name.split("-")[2])
+
+
 def owned_snapshot_name(name: str, install: str) -> SnapshotName:
     """Accept a name only if this installation made it; raises SnapshotNotOurs (RULES O2)."""
     match = _SNAPSHOT_NAME.match(name)

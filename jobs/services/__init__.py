@@ -15,6 +15,7 @@ from .launch import (
 from .launch_many import Launched, launch_backup_copies, launch_snapshots
 from .marks import Marked, mark_copies, pin_snapshots, recopy, recopy_all, unpin_snapshots
 from .priority import set_priority
+from .reconcile import launch_reconcile, launch_reconciles
 from .removal import retire_snapshot
 from .restores import launch_restore
 from .resubmit import resubmit_job
@@ -52,6 +53,8 @@ __all__ = [
     "launch_drill",
     "launch_drills",
     "launch_prune",
+    "launch_reconcile",
+    "launch_reconciles",
     "launch_repair",
     "launch_restore",
     "launch_secondary_copies",

@@ -12,6 +12,9 @@ from jobs.models import BackupCopy, CopyState, Snapshot, SnapshotState
 from jobs.rules import states, waiting
 from jobs.rules.retry import MOST_COPY_FAILURES
 
+GONE: Final = "The snapshot is gone."
+"""How the reason of what was skipped(missing) begins (RULES B7); by it a snapshot that returns is waited for again."""
+
 FORMER_BASE: Final = "former_base"
 """Token of a row that is being copied: the base of what is on media, should this attempt fail (RULES L4)."""
 
@@ -70,8 +73,8 @@ def mark_missing(row: BackupCopy) -> None:
         missing_at=timezone.now(),
         state_reason=f"Job {row.job_id} found that it is gone." if row.job_id else "A backup copy found it gone.",
     )
-    if not _keeps_what_it_has(row, "The snapshot is gone."):
-        _skip(row, "The snapshot is gone.", failures=row.failures + 1)
+    if not _keeps_what_it_has(row, GONE):
+        _skip(row, GONE, failures=row.failures + 1)
 
 
 def mark_offline(row: BackupCopy, *, now: datetime) -> bool:

@@ -10,13 +10,14 @@ from django.db import transaction
 
 from jobs.models import BackupCopy, CopyState, Mark, Snapshot, SnapshotReplica, SnapshotState
 from jobs.rules import states
+from jobs.services.copy_states import GONE
 from jobs.services.feeding import Supply, feed_of
 from policies.models import CopyKind
 
 AWAITED: Final = (*states.WAITS, CopyState.CANDIDATE)
 """States towards a copy that a snapshot can still be waited for in; what is being copied settles itself."""
 
-_GONE: Final = {
+_CLEARED: Final = {
     SnapshotState.MISSING: {"deleted_at": None},
     SnapshotState.DELETED: {"missing_at": None},
 }
@@ -35,7 +36,7 @@ def record_losses(
         gone = Snapshot.objects.select_for_update(of=("self",)).filter(pk__in=list(snapshots)).order_by("pk")
         for snapshot in gone:
             Snapshot.objects.filter(pk=snapshot.pk).update(
-                state=state, state_reason=reason, **(_GONE[state] | {moment: now})
+                state=state, state_reason=reason, **(_CLEARED[state] | {moment: now})
             )
             snapshot.state = state
             given_up[snapshot.pk] = give_up_copies(snapshot, reason=reason)
@@ -44,9 +45,9 @@ def record_losses(
 
 def give_up_copies(snapshot: Snapshot, *, reason: str) -> list[str]:
     """RULES B7: *skipped(missing)* wherever the snapshot can never come from any more; the names of those copies."""
-    reason = f"The snapshot is gone. {reason}".strip()
+    reason = f"{GONE} {reason}".strip()
     names = []
-    replicas = snapshot.replicas.filter(state__in=AWAITED).select_related("copy__source")
+    replicas = snapshot.replicas.filter(state__in=AWAITED).select_related("copy__source", "snapshot")
     for replica in sorted(replicas, key=lambda one: one.copy.source_id is not None):
         if not _comes_from_another(replica):
             SnapshotReplica.objects.filter(pk=replica.pk).update(
@@ -65,9 +66,9 @@ def give_up_copies(snapshot: Snapshot, *, reason: str) -> list[str]:
 
 
 def _comes_from_another(replica: SnapshotReplica) -> bool:
-    """It is sent on from a secondary snap copy that has it, or is getting it."""
+    """The primary has it, or it is sent on from a secondary snap copy that has it, or is getting it."""
     source = replica.copy.source
     if source is None or source.kind != CopyKind.SECONDARY_SNAP:
-        return False
+        return replica.snapshot.is_present
     there = SnapshotReplica.objects.filter(snapshot=replica.snapshot_id, copy=source)
     return there.filter(state__in=(*states.ON_MEDIA, *AWAITED, CopyState.COPYING)).exists()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from django.db.models import Q, QuerySet
+
 from jobs.models import Job, Operation
 from jobs.restore_sources import reach_of
 from jobs.rules import placement
@@ -11,7 +13,7 @@ from jobs.rules.waiting import Source
 from jobs.selectors import agents_of_media, node_figures, placement_lists
 from jobs.services.feeding import chosen_source, feed_of, is_fed_from_media
 from jobs.services.replicas import common_nodes, is_streamed, source_server_of, target_of
-from policies.models import Copy, Subclient
+from policies.models import AccessNode, Copy, CopyKind, Subclient
 
 
 def lists_of(job: Job) -> placement.Lists:
@@ -22,6 +24,8 @@ def lists_of(job: Job) -> placement.Lists:
         return _of_restore(job)
     if job.operation == Operation.REPAIR and job.subclient is not None:
         return placement_lists(subclient=job.subclient, copy=None)
+    if job.operation == Operation.RECONCILE:
+        return _of_storage(job)
     if job.operation in (Operation.PRUNE, Operation.VERIFY, Operation.REPAIR) and job.media is not None:
         return agents_of_media(job.media)
     if job.subclient is not None and job.copy is not None:
@@ -94,6 +98,23 @@ def _of_restore(job: Job) -> placement.Lists:
         live = reach_of(job.subclient.file_server, job.subclient)
         there = there & live if there and live else there or live
     return placement.Lists(file_server_nodes=there or (), snap_agents=_agents(job.copy))
+
+
+def _of_storage(job: Job) -> placement.Lists:
+    """Who reaches a storage as such: its access nodes, else those of its subclients, else the MediaAgents on it."""
+    server = job.parameters.get("file_server")
+    reach = AccessNode.objects.filter(file_servers=server)
+    own = AccessNode.objects.filter(subclients__file_server=server)
+    here = Q(kind=CopyKind.PRIMARY_SNAP, policy__subclients__file_server=server) | Q(target_server=server)
+    agents = AccessNode.objects.filter(agent_of_copies__in=Copy.objects.filter(here, is_active=True))
+    return placement.Lists(
+        file_server_nodes=_names(reach) or _names(own),
+        snap_agents=_names(agents),
+    )
+
+
+def _names(nodes: QuerySet[AccessNode]) -> frozenset[str]:
+    return frozenset(nodes.values_list("name", flat=True))
 
 
 def _agents(copy: Copy | None) -> frozenset[str]:

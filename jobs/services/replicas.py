@@ -10,6 +10,7 @@ from jobs.engine.snapshots.registry import ENGINES
 from jobs.models import CopyState, Snapshot, SnapshotReplica, SnapshotState
 from jobs.rules import states
 from jobs.rules.retry import MOST_COPY_FAILURES
+from jobs.services.copy_states import GONE
 from policies.models import Copy, CopyKind, FileServer, Subclient
 
 
@@ -107,7 +108,7 @@ def mark_replica_failed(replica: SnapshotReplica, *, reason: str, snapshot_is_go
     failures = replica.failures + 1
     is_over = snapshot_is_gone or failures >= MOST_COPY_FAILURES
     if is_over:
-        reason = "The snapshot is gone." if snapshot_is_gone else f"Failed {failures} times: {reason}"
+        reason = GONE if snapshot_is_gone else f"Failed {failures} times: {reason}"
     SnapshotReplica.objects.filter(pk=replica.pk).exclude(state__in=states.ON_MEDIA).update(
         state=CopyState.SKIPPED if is_over else CopyState.FAILED, state_reason=reason, failures=failures
     )

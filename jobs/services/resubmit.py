@@ -19,6 +19,7 @@ from jobs.services.launch import (
     launch_snapshot_deletion,
     launch_test,
 )
+from jobs.services.reconcile import reconcile_again
 from jobs.services.restores import CHOSEN_COPY, launch_restore
 from jobs.services.secondary import delete_replica, launch_secondary_copy
 from jobs.services.upkeep import (
@@ -63,6 +64,8 @@ def resubmit_job(job: Job, *, user: Actor = None, initiator: str = Initiator.PER
             again = launch_drill(job.subclient, **drill_wishes(job), **who)
         case Operation.CATALOG if job.subclient:
             again = launch_catalog(job.subclient, **catalog_wishes(job), **who)
+        case Operation.RECONCILE:
+            again = reconcile_again(job, **who)
         case Operation.TEST:
             again = _test_again(job, who)
         case Operation.DEMO:

@@ -12,6 +12,7 @@ from jobs.services.catalog import launch_catalogs
 from jobs.services.drills import FILES, MIB, launch_drills
 from jobs.services.errors import CannotLaunch
 from jobs.services.launch_many import Launched, Scope, launch_backup_copies, launch_snapshots
+from jobs.services.reconcile import launch_reconciles
 from jobs.services.secondary import launch_secondary_copies
 from jobs.services.upkeep import OF_A_MEDIUM, PERCENT, WITHIN_DAYS, launch_aging, launch_prune, launch_verify
 from policies.models import FileServer, Media, Schedule, ScheduledOperation, StoragePolicy, Subclient, VerifyHow
@@ -39,6 +40,8 @@ def launch_scheduled(schedule: Schedule, *, run: ScheduleRun, **who: Any) -> Lau
                 return launch_catalogs(scope=_sources(schedule), **given)
             case ScheduledOperation.SECONDARY_COPY:
                 return launch_secondary_copies(scope=_sources(schedule), copy=schedule.copy, **given)
+            case ScheduledOperation.RECONCILE:
+                return launch_reconciles(scope=_sources(schedule), **given)
             case _:
                 raise CannotLaunch(f"This version cannot launch “{schedule.operation}” by a schedule.")
     except CannotLaunch as refusal:

@@ -29,6 +29,10 @@ EXPECTED: Final[dict[str, tuple[PhaseName, ...]]] = {
     Operation.REPAIR: (PhaseName.PREPARE, PhaseName.CHECK, PhaseName.COPY, PhaseName.COMMIT),
     Operation.DRILL: (PhaseName.PREPARE, PhaseName.RESTORE, PhaseName.CHECK),
     Operation.CATALOG: (PhaseName.PREPARE, PhaseName.CATALOG, PhaseName.FINISH),
+    Operation.REVERT: (PhaseName.PREPARE, PhaseName.SNAPSHOT, PhaseName.REVERT),
+    Operation.MOUNT: (PhaseName.PREPARE, PhaseName.MOUNT),
+    Operation.UNMOUNT: (PhaseName.UNMOUNT,),
+    Operation.RECONCILE: (PhaseName.PREPARE, PhaseName.CHECK, PhaseName.FINISH),
     Operation.TEST: (PhaseName.CHECK,),
     Operation.DEMO: (PhaseName.PREPARE, PhaseName.SNAPSHOT, PhaseName.RESTORE, PhaseName.FINISH),
 }

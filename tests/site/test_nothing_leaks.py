@@ -43,6 +43,7 @@ TAKES: Final = {
         subclient
         subclient-live
         subclient-marks
+        subclient-reconcile
     """,
     "subclient_pk": "policies:subclient_delete policies:subclient_edit",
     "snapshot": """
@@ -60,6 +61,7 @@ TAKES: Final = {
         schedule schedule-run policies:schedule_activate policies:schedule_delete policies:schedule_edit
     """,
     "file_server": """
+        storage-delete storage-import storage-reconcile
         test-file-server policies:file_server_delete policies:file_server_detail policies:file_server_edit
     """,
     "policy": "policies:copy_create policies:policy_delete policies:policy_detail policies:policy_edit",
