@@ -8,7 +8,9 @@
     │   ├── SourceUnavailable          the file server, volume or mount is not there now
     │   ├── RepositoryLocked           somebody else holds the repository
     │   ├── StorageBusy                the storage refuses for now (limit, busy, in use)
-    │   └── ReaderLost                 a process that read the source died
+    │   ├── ReaderLost                 a process that read the source died
+    │   ├── AnswerUnreadable           the file server sent what its protocol does not allow
+    │   └── StreamIncomplete           the file server's own backup or recovery did not end well
     ├── Permanent                      somebody must change something first
     │   ├── InvalidOptions             a setting is wrong; names the field
     │   ├── SourceMissing              the content path does not exist
@@ -21,6 +23,7 @@
     │   ├── RepositoryMissing          no repository at that place
     │   ├── RepositoryExists           there is one already
     │   ├── WrongPassword              no key opens with this password
+    │   ├── LoginRefused               the file server does not let this account in
     │   ├── RepositoryDamaged          a file fails its checksum or cannot be parsed; names the file
     │   ├── NotInCopy                  the path or snapshot file is not in the repository
     │   └── TargetRefused              the restore target cannot be written
@@ -86,6 +89,22 @@ class StorageBusy(Retryable):
 class ReaderLost(Retryable):
     code = "reader-lost"
     default_hint = "If it happens again, look in the system log whether the machine ran out of memory."
+
+
+class AnswerUnreadable(Retryable):
+    code = "answer-unreadable"
+    default_hint = "Check that address and port are those of the file server's NDMP service."
+
+
+class StreamIncomplete(Retryable):
+    """``log`` holds what the file server said about it, oldest first."""
+
+    code = "stream-incomplete"
+    default_hint = "Look at what the file server said, here and in its own log."
+
+    def __init__(self, sentence: str, *, log: tuple[str, ...] = (), hint: str = "") -> None:
+        super().__init__(sentence, hint=hint)
+        self.log = log
 
 
 class Permanent(EngineError):
@@ -155,6 +174,11 @@ class RepositoryExists(Permanent):
 class WrongPassword(Permanent):
     code = "wrong-password"
     default_hint = "Correct the repository password of the medium."
+
+
+class LoginRefused(Permanent):
+    code = "login-refused"
+    default_hint = "Correct the account and password of the file server; its NDMP password may differ from the login's."
 
 
 class RepositoryDamaged(Permanent):

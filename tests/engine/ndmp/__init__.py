@@ -1,0 +1,1 @@
+"""The NDMP client against a scripted file server and against Amanda's."""
