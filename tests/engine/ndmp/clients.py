@@ -1,0 +1,45 @@
+"""What the NDMP tests share on our side: short waits, an image in memory, and how to come to a server."""
+
+from __future__ import annotations
+
+from jobs.engine.events import Control, FreeRun
+from jobs.engine.ndmp.login import AuthWay, Server, connect
+from jobs.engine.ndmp.session import Session, Waits
+from jobs.engine.plan import Secret
+
+from .filer import HOME, PASSWORD, Filer
+
+SHORT = Waits(connect=2, answer=2, data_connect=0.5, idle=20, probe=20, halt=2, abort=2)
+
+
+class MemoryImage:
+    """Keeps the image; a reader and a writer."""
+
+    def __init__(self, content: bytes = b"") -> None:
+        self.content = bytearray(content)
+        self.reads: list[tuple[int, int]] = []
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.content)
+
+    def write(self, piece: memoryview) -> None:
+        self.content += piece
+
+    def read(self, offset: int, length: int) -> bytes:
+        self.reads.append((offset, length))
+        piece = bytes(self.content[offset : offset + length])
+        assert len(piece) == length
+        return piece
+
+
+def visit(
+    server: Filer,
+    *,
+    password: str = PASSWORD,
+    auth: AuthWay = AuthWay.SAFEST,
+    waits: Waits = SHORT,
+    control: Control | None = None,
+) -> Session:
+    where = Server(host=HOME, port=server.port, password=Secret(password), auth=auth)
+    return connect(where, control or FreeRun(), waits=waits)
