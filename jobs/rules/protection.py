@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from .waiting import ALERT_AFTER, OVERDUE_AFTER, WaitingVerdict, waiting_verdict
+from .waiting import ALERT_AFTER, OVERDUE_AFTER, OverdueAction, WaitingVerdict, waiting_verdict
 
 WINDOW: Final = timedelta(days=7)
 """The field's default for the service level."""
@@ -32,7 +32,7 @@ class Protection(StrEnum):
 class Points:
     """Recovery points of one subclient. ``copies`` maps each active backup copy to the time of the newest snapshot it
     holds, None = it holds none. ``oldest_waiting`` is since when the first selected snapshot waits for a copy;
-    ``alert_after`` and ``overdue_after`` are the policy's (B10).
+    ``alert_after``, ``overdue_after`` and ``overdue_action`` are the policy's (B10).
     """
 
     is_active: bool
@@ -41,6 +41,7 @@ class Points:
     oldest_waiting: datetime | None = None
     alert_after: timedelta = WAITS_LONG
     overdue_after: timedelta = OVERDUE_AFTER
+    overdue_action: OverdueAction = OverdueAction.ALERT_ONLY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,11 @@ def _waits_too_long(points: Points, now: datetime) -> str:
         return ""
     waited = now - points.oldest_waiting
     verdict = waiting_verdict(
-        selected_at=points.oldest_waiting, now=now, alert_after=points.alert_after, overdue_after=points.overdue_after
+        selected_at=points.oldest_waiting,
+        now=now,
+        alert_after=points.alert_after,
+        overdue_after=points.overdue_after,
+        action=points.overdue_action,
     )
     if verdict is WaitingVerdict.FINE:
         return ""

@@ -119,9 +119,17 @@ class WaitingVerdict(StrEnum):
 
 
 class OverdueAction(StrEnum):
+    """RULES B10: what a policy does about a snapshot that waits for its copy beyond the limit.
+
+    In none of them is a snapshot that still waits let go: R5 holds it until it is copied, skipped or prevented.
+    """
+
     ALERT_ONLY = "alert"
+    """An alarm is raised; nothing else changes: it stays selected and held, and is copied as soon as it can be."""
     SKIP_OLDER = "skip_older"
+    """All but the newest are skipped, which ends their hold; the next copy of the newest holds their changes (B5)."""
     KEEP_WAITING = "keep_waiting"
+    """Waiting is what is expected here, as of a medium that is attached once a quarter: never overdue, no alarm."""
 
 
 def waiting_verdict(
@@ -130,10 +138,11 @@ def waiting_verdict(
     now: datetime,
     alert_after: timedelta = ALERT_AFTER,
     overdue_after: timedelta = OVERDUE_AFTER,
+    action: OverdueAction = OverdueAction.ALERT_ONLY,
 ) -> WaitingVerdict:
-    """RULES B10, of a snapshot that was selected then and still waits."""
+    """RULES B10, of a snapshot that was selected then and still waits; under *keep waiting* it is never overdue."""
     waited = now - selected_at
-    if waited > overdue_after:
+    if waited > overdue_after and action is not OverdueAction.KEEP_WAITING:
         return WaitingVerdict.OVERDUE
     return WaitingVerdict.ALERT if waited > alert_after else WaitingVerdict.FINE
 

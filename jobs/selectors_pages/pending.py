@@ -11,6 +11,7 @@ from django.db.models import Avg, F
 from django.utils import timezone
 
 from jobs.models import Job, JobState, Operation
+from policies.models import OverdueAction
 
 from .protection import SubclientState
 
@@ -22,17 +23,18 @@ LOOKED_BACK: Final = timedelta(days=90)
 class Pending:
     """``bytes_to_read`` and ``takes`` are what the subclient's copies took lately, times those that wait.
 
-    Both None = none was made lately. ``days_to_overdue`` below zero = it is overdue for so many days.
+    Both None = none was made lately. ``days_to_overdue`` below zero = it is overdue for so many days; None = never, for
+    its policy keeps waiting (B10).
     """
 
     row: SubclientState
     bytes_to_read: float | None
     takes: timedelta | None
-    days_to_overdue: int
+    days_to_overdue: int | None
 
     @property
     def is_overdue(self) -> bool:
-        return self.days_to_overdue < 0
+        return self.days_to_overdue is not None and self.days_to_overdue < 0
 
 
 def pending_copies(rows: Sequence[SubclientState], *, now: datetime | None = None) -> list[Pending]:
@@ -56,13 +58,15 @@ def pending_copies(rows: Sequence[SubclientState], *, now: datetime | None = Non
     found = []
     for row, oldest in sorted(waiting, key=lambda pair: pair[1]):
         size, took = past.get(row.subclient.pk, (None, None))
-        overdue_at = oldest + timedelta(days=row.subclient.policy.overdue_after_days)
+        policy = row.subclient.policy
+        overdue_at = oldest + timedelta(days=policy.overdue_after_days)
+        is_ever = policy.overdue_action != OverdueAction.KEEP_WAITING
         found.append(
             Pending(
                 row=row,
                 bytes_to_read=size * row.waiting if size is not None else None,
                 takes=took * row.waiting if took is not None else None,
-                days_to_overdue=(overdue_at - now).days,
+                days_to_overdue=(overdue_at - now).days if is_ever else None,
             )
         )
     return found

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from jobs.models import BackupCopy, Job, JobState, Operation, Snapshot, SnapshotState
 from jobs.rules import protection, states
+from jobs.rules.waiting import OverdueAction
 from policies.models import Copy, CopyKind, Subclient
 
 STRIP_DAYS: Final = 30
@@ -146,6 +147,7 @@ def _state(
         oldest_waiting=waiting[1],
         alert_after=timedelta(hours=subclient.policy.alert_after_hours),
         overdue_after=timedelta(days=subclient.policy.overdue_after_days),
+        overdue_action=OverdueAction(subclient.policy.overdue_action),
     )
     return SubclientState(
         subclient=subclient,

@@ -102,7 +102,10 @@ class PolicyForm(ServiceForm):
     )
     overdue_after_days = forms.IntegerField(label="Overdue after days", min_value=1, max_value=1000)
     overdue_action = forms.ChoiceField(
-        label="Then", choices=OverdueAction.choices, help_text="What happens to a snapshot that is overdue."
+        label="Then",
+        choices=OverdueAction.choices,
+        help_text="Alert only: an alarm; it stays held and is copied when it can be. Skip: all but the newest are "
+        "given up. Keep waiting: it is held as long as it takes, without an alarm.",
     )
     offline_attempts = forms.IntegerField(label="Attempts", min_value=1, max_value=1000)
     offline_days = forms.IntegerField(label="Days", min_value=0, max_value=365)

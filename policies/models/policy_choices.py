@@ -61,7 +61,7 @@ class CatalogMode(models.TextChoices):
 
 
 class OverdueAction(models.TextChoices):
-    """RULES B10: what happens to a selected snapshot that waits too long."""
+    """RULES B10: what happens to a selected snapshot that waits too long; explained in :mod:`jobs.rules.waiting`."""
 
     ALERT = "alert", "Alert only"
     SKIP_OLDER = "skip_older", "Skip the older and copy the newest"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -76,6 +77,21 @@ def test_D2_the_overview_shows_it_and_nothing_where_nothing_waits(subclient: Sub
     assert "Backup copies pending" in page
     assert "in 12 days" in page
     assert "3.00 GiB" in page
+
+
+@pytest.mark.parametrize(("action", "is_alarm"), [("alert", True), ("skip_older", True), ("keep_waiting", False)])
+def test_B10_the_overview_raises_an_alarm_unless_the_policy_keeps_waiting(
+    action: str, is_alarm: bool, subclient: Subclient, client: Client
+) -> None:
+    client.force_login(make_user(Role.VIEWER))
+    StoragePolicy.objects.update(overdue_action=action)
+    make_backup_copy(make_snapshot(subclient, n=9), backup_copy_of(subclient.policy))
+    _wait(subclient, 15)
+    page = client.get(reverse("overview")).content.decode()
+    assert ("is overdue" in page) is is_alarm
+    assert ("never: keeps waiting" in page) is not is_alarm
+    assert ("That is overdue: over 14 days." in page) is is_alarm
+    assert "A snapshot has waited 15 days for its copy." in page, "the alert of 48 hours stays"
 
 
 def test_D3_storage_is_told_as_logical_and_stored_with_the_savings(subclient: Subclient) -> None:

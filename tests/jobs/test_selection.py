@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from jobs.holds import holds_of
 from jobs.models import BackupCopy, CopyState, Job, Level, Mark, Snapshot, SnapshotState
 from jobs.services import CannotLaunch, NothingNew, launch_backup_copies, launch_backup_copy, refresh_selection
 from jobs.services.copy_states import mark_offline
@@ -228,6 +229,30 @@ def test_B10_by_default_what_is_overdue_goes_on_waiting(subclient: Subclient, ac
     fulls(subclient)
     refresh_selection(subclient, now=NOW)
     assert skip_overdue(subclient, backup_copy_of(subclient), now=NOW + timedelta(days=30)) == 0
+
+
+@pytest.mark.parametrize(
+    ("action", "held"),
+    [
+        (OverdueAction.ALERT, list(DAYS)),
+        (OverdueAction.KEEP_WAITING, list(DAYS)),
+        (OverdueAction.SKIP_OLDER, [16]),
+    ],
+)
+def test_B10_R5_only_skipping_ends_the_hold_of_what_is_overdue(
+    subclient: Subclient, action: str, held: list[int]
+) -> None:
+    ruled(subclient, overdue_action=action)
+    taken = fulls(subclient)
+    refresh_selection(subclient, now=NOW)
+    late = NOW + timedelta(days=400)
+    skip_overdue(subclient, backup_copy_of(subclient), now=late)
+    refresh_selection(subclient, now=late)
+    holds = holds_of(list(taken.values()))
+    assert sorted(day for day, snapshot in taken.items() if holds.get(snapshot.pk)) == held
+    following = next_to_copy(subclient, backup_copy_of(subclient), now=late)
+    assert following is not None
+    assert following.snapshot.taken_at.day == held[0], "copied normally: the oldest that is held is next"
 
 
 def test_B10_the_older_are_skipped_and_the_newest_is_copied(subclient: Subclient) -> None:

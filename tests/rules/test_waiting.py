@@ -147,6 +147,18 @@ def test_b10_skip_older_leaves_the_newest_to_be_copied() -> None:
     assert overdue_skips(overdue(3, 1), OverdueAction.SKIP_OLDER, NOW, overdue_after=2 * DAY) == [3]
 
 
+@pytest.mark.parametrize(
+    ("action", "verdict"),
+    [
+        (OverdueAction.ALERT_ONLY, WaitingVerdict.OVERDUE),
+        (OverdueAction.SKIP_OLDER, WaitingVerdict.OVERDUE),
+        (OverdueAction.KEEP_WAITING, WaitingVerdict.ALERT),
+    ],
+)
+def test_b10_what_keeps_waiting_alerts_but_is_never_overdue(action: OverdueAction, verdict: WaitingVerdict) -> None:
+    assert waiting_verdict(selected_at=NOW - 99 * DAY, now=NOW, action=action) is verdict
+
+
 @pytest.mark.parametrize("action", [OverdueAction.ALERT_ONLY, OverdueAction.KEEP_WAITING])
 def test_b10_the_other_actions_skip_nothing(action: OverdueAction) -> None:
     assert overdue_skips(overdue(1, 20, 30), action, NOW) == []
