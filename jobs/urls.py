@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from jobs.views import (
     browse,
+    damage,
     download,
     history,
     job,
@@ -69,6 +70,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("aging/now/", upkeep.age_now, name="age-now"),
     path("media/<int:pk>/prune/", upkeep.prune_media, name="media-prune"),
     path("media/<int:pk>/verify/", upkeep.verify_media, name="media-verify"),
+    path("media/<int:pk>/damage/", damage.damage, name="media-damage"),
     path("media/<int:pk>/repair/", upkeep.repair_media, name="media-repair"),
     path("test/media/<int:pk>/", testing.test_media, name="test-media"),
     path("test/file-server/<int:pk>/", testing.test_file_server, name="test-file-server"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +14,8 @@ from jobs.rules import levels, states
 from policies.models import Copy, Subclient
 from policies.resolve import incremental_limit
 
+from .proof import CopyProof, proof_of_copies
+
 PAGE: Final = 25
 
 _SETTLED: Final = frozenset(states.ON_MEDIA | {CopyState.COPYING, CopyState.AGED})
@@ -21,10 +23,14 @@ _SETTLED: Final = frozenset(states.ON_MEDIA | {CopyState.COPYING, CopyState.AGED
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
-    """One copy of the policy and what became of the snapshot there. ``row`` None = it was never selected."""
+    """One copy of the policy and what became of the snapshot there. ``row`` None = it was never selected.
+
+    ``proof`` is there for what is on media.
+    """
 
     copy: Copy
     row: BackupCopy | None
+    proof: CopyProof | None = None
 
     @property
     def state(self) -> str:
@@ -100,7 +106,8 @@ def chain(subclient: Subclient, copies: Sequence[Copy], *, before: int | None = 
     found = list(snapshots[: size + 1])
     shown = found[:size]
     holds = holds_of([snapshot for snapshot in shown if snapshot.is_present])
-    links = [_link(snapshot, copies, holds.get(snapshot.pk, [])) for snapshot in shown]
+    proofs = proof_of_copies(row for snapshot in shown for row in _rows(snapshot))
+    links = [_link(snapshot, copies, holds.get(snapshot.pk, []), proofs) for snapshot in shown]
     return Chain(links=links, older=found[size - 1].pk if len(found) > size else None)
 
 
@@ -114,15 +121,23 @@ def level_forecast(subclient: Subclient) -> Forecast | None:
     return Forecast(number=newest.level_number, limit=limit, left=left)
 
 
-def _link(snapshot: Snapshot, copies: Sequence[Copy], held: Sequence[Held]) -> Link:
+def _rows(snapshot: Snapshot) -> list[BackupCopy]:
     rows: list[BackupCopy] = getattr(snapshot, "rows")  # noqa: B009 - set by the prefetch
+    return rows
+
+
+def _link(snapshot: Snapshot, copies: Sequence[Copy], held: Sequence[Held], proofs: Mapping[int, CopyProof]) -> Link:
     replicas: list[SnapshotReplica] = getattr(snapshot, "replica_rows")  # noqa: B009 - set by the prefetch
-    by_copy = {row.copy_id: row for row in rows}
-    known = [Destination(copy=copy, row=by_copy.pop(copy.pk, None)) for copy in copies]
-    former = [Destination(copy=row.copy, row=row) for row in by_copy.values()]
+    by_copy = {row.copy_id: row for row in _rows(snapshot)}
+    known = [_destination(copy, by_copy.pop(copy.pk, None), proofs) for copy in copies]
+    former = [_destination(row.copy, row, proofs) for row in by_copy.values()]
     return Link(
         snapshot=snapshot,
         destinations=[*known, *former],
         replicas=replicas,
         held_by=[one.sentence for one in held],
     )
+
+
+def _destination(copy: Copy, row: BackupCopy | None, proofs: Mapping[int, CopyProof]) -> Destination:
+    return Destination(copy=copy, row=row, proof=proofs.get(row.pk) if row is not None else None)

@@ -18,6 +18,7 @@ from jobs.visible import only_visible, visible_backup_copies
 from policies.models import AccessNode, Media
 from policies.selectors.visible import Person, sees_everything
 
+from .proof import MediumProof, proof_of_media
 from .protection import SubclientState
 
 PACE_DAYS: Final = 14
@@ -58,6 +59,7 @@ class MediaUse:
     logical_bytes: int
     is_whole: bool
     days_to_full: int | None
+    proof: MediumProof
 
     @property
     def savings(self) -> float | None:
@@ -126,7 +128,9 @@ def media_use(user: Person) -> list[MediaUse]:
     }
     is_whole = sees_everything(user)
     uses = []
-    for media in Media.objects.filter(is_active=True):
+    active = list(Media.objects.filter(is_active=True))
+    proofs = proof_of_media([media.pk for media in active], user)
+    for media in active:
         count, logical = held.get(media.pk, (0, 0))
         stored, first = written.get(media.pk, (0, None))
         days = (timezone.now() - first) / timedelta(days=1) if first else 0.0
@@ -136,6 +140,7 @@ def media_use(user: Person) -> list[MediaUse]:
                 backup_copies=count,
                 logical_bytes=logical or 0,
                 is_whole=is_whole,
+                proof=proofs[media.pk],
                 days_to_full=_days_to_full(media.free_bytes, stored, days),
             )
         )

@@ -15,7 +15,10 @@ from jobs.visible import only_visible, visible_backup_copies
 from policies.models import Media, Subclient
 from policies.selectors.visible import Person, visible_subclients
 
-from .proof import Damage, damage_of
+from .proof import Damage, MediumProof, damage_of, proof_of_media
+
+NAMED_PATHS: Final = 5
+"""So many damaged paths are named on the medium's page."""
 
 _OF_A_MEDIUM: Final = (Operation.PRUNE, Operation.VERIFY, Operation.REPAIR)
 
@@ -34,6 +37,7 @@ class Upkeep:
     verified: Job | None
     repaired: Job | None
     damage: Damage
+    proof: MediumProof
 
     @property
     def is_repaired(self) -> bool:
@@ -59,7 +63,8 @@ def upkeep_of(media: Media, user: Person) -> Upkeep:
         pruned=over.filter(operation=Operation.PRUNE).first(),
         verified=over.filter(operation=Operation.VERIFY).first(),
         repaired=over.filter(operation=Operation.REPAIR).first(),
-        damage=damage_of(media),
+        damage=damage_of(media, named=NAMED_PATHS),
+        proof=proof_of_media([media.pk], user)[media.pk],
     )
 
 

@@ -68,7 +68,8 @@ TAKES: Final = {
     "copy": "policies:copy_delete policies:copy_edit policies:copy_move",
     # of what is no part of any scope
     "media": """
-        media-prune media-repair media-verify test-media policies:media_delete policies:media_detail policies:media_edit
+        media-damage media-prune media-repair media-verify test-media policies:media_delete policies:media_detail
+        policies:media_edit
     """,
     "node": """
         policies:node_delete policies:node_detail policies:node_drain policies:node_edit policies:node_enable
