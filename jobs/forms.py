@@ -10,7 +10,7 @@ from django.db import models
 from django.http import QueryDict
 
 from jobs.engine.plan import Overwrite
-from jobs.models import JobState, Operation, Snapshot
+from jobs.models import Job, JobState, Operation, Snapshot
 from jobs.selectors_pages.history import Filter
 from policies.models import AccessNode, Copy, Subclient
 from policies.selectors.visible import Person, visible_subclients
@@ -60,28 +60,46 @@ class JobFilterForm(forms.Form):
         return any(self.data.get(name) for name in self.fields)
 
 
+class Where(models.TextChoices):
+    """In place: on a node that reaches the live data. Elsewhere: below a directory of any node."""
+
+    IN_PLACE = "in_place", "In place: to the paths they came from"
+    ELSEWHERE = "elsewhere", "Elsewhere: below a directory of a node"
+
+
+class _PathInput(forms.TextInput):
+    """Needed only for one of the two places, so it is not called optional."""
+
+    is_conditional = True
+
+
 class RestoreForm(forms.Form):
     """Where and how to restore what was chosen."""
 
-    node = forms.ModelChoiceField(
-        AccessNode.objects.filter(is_enabled=True),
-        label="Access node",
-        required=False,
-        empty_label="Any that reaches the medium",
-        help_text="The host on which the files are written.",
+    where = forms.ChoiceField(
+        label="Where to", choices=Where.choices, initial=Where.ELSEWHERE, required=False, widget=forms.RadioSelect
     )
     target = forms.CharField(
         label="Target directory",
         max_length=4096,
         strip=False,
-        help_text="Absolute path on that node. It is created if it does not exist.",
-        widget=forms.TextInput(attrs={"class": "mono", "placeholder": "/restore/today", "autocomplete": "off"}),
+        required=False,
+        help_text="For a restore elsewhere: an absolute path on the node. It is created if it does not exist.",
+        widget=_PathInput(attrs={"class": "mono", "placeholder": "/restore/today", "autocomplete": "off"}),
     )
     layout = forms.ChoiceField(
         label="Below the target",
         choices=[("full", ""), ("flat", "")],
         initial="full",
+        required=False,
         widget=forms.RadioSelect,
+    )
+    node = forms.ModelChoiceField(
+        AccessNode.objects.filter(is_enabled=True),
+        label="Access node",
+        required=False,
+        empty_label="Any that reaches what is read and written",
+        help_text="The host on which the files are written.",
     )
     overwrite = forms.ChoiceField(
         label="A file that is already there",
@@ -108,26 +126,49 @@ class RestoreForm(forms.Form):
             else:
                 field.widget = forms.HiddenInput()
 
-    def clean_target(self) -> str:
-        target = str(self.cleaned_data["target"])
+    @property
+    def is_in_place(self) -> bool:
+        return bool(self.cleaned_data["where"] == Where.IN_PLACE)
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        if given.get("where") == Where.IN_PLACE:
+            return given
+        target = str(given.get("target", ""))
         if not target.startswith("/"):
-            raise forms.ValidationError("Begin with “/”: the path must be absolute.", code="relative")
-        if "\0" in target:
-            raise forms.ValidationError("A path cannot hold a NUL character.", code="nul")
-        return target
+            self.add_error(
+                "target", forms.ValidationError("Begin with “/”: the path must be absolute.", code="relative")
+            )
+        elif "\0" in target:
+            self.add_error("target", forms.ValidationError("A path cannot hold a NUL character.", code="nul"))
+        return given
 
-    def overwrite_mode(self) -> Overwrite:
-        return Overwrite(self.cleaned_data["overwrite"])
-
-    def data_for_launch(self) -> dict[str, Any]:
-        """Keyword arguments of ``services.launch_restore`` that the form decides."""
+    def data_for_launch(self, folder: bytes) -> dict[str, Any]:
+        """Keyword arguments of ``services.launch_restore`` that the form decides. ``folder``: what may be left out."""
         given = self.cleaned_data
+        is_flat = given["layout"] == "flat" and folder != b"/" and not self.is_in_place
         return {
-            "target": given["target"],
+            "in_place": self.is_in_place,
+            "target": "" if self.is_in_place else given["target"],
+            "strip_prefix": folder if is_flat else b"",
             "node": given["node"],
-            "overwrite": self.overwrite_mode(),
+            "overwrite": Overwrite(given["overwrite"]),
             "with_metadata": given["with_metadata"],
         }
+
+
+def initial_of(job: Job) -> dict[str, Any]:
+    """The form as it was filled in for a restore, so that it can be changed."""
+    given = job.parameters
+    in_place = bool(given.get("in_place"))
+    return {
+        "where": Where.IN_PLACE if in_place else Where.ELSEWHERE,
+        "target": "" if in_place else given["target"],
+        "layout": "flat" if given["strip_prefix"] else "full",
+        "node": AccessNode.objects.filter(name=given.get("node", "")).first(),
+        "overwrite": given["overwrite"],
+        "with_metadata": given["with_metadata"],
+    }
 
 
 class Action(models.TextChoices):

@@ -219,6 +219,7 @@ class Job(CounterColumns):
 
     @property
     def reads_only_the_failed_again(self) -> bool:
-        """Running it again reads only the files it could not read (RULES J6)."""
+        """Running it again reads only the files it could not read, or not restore (RULES J6)."""
         of_files = self.operation == Operation.BACKUP_COPY and self.backup_copy is not None
+        of_files = of_files or (self.operation == Operation.RESTORE and not self.parameters.get("dry_run"))
         return of_files and self.state == JobState.COMPLETED_WITH_ERRORS and self.exceptions_count > 0

@@ -18,6 +18,7 @@ from .priority import set_priority
 from .reconcile import launch_reconcile, launch_reconciles
 from .removal import retire_snapshot
 from .restores import launch_restore
+from .restores_again import launch_previewed
 from .resubmit import resubmit_job
 from .schedules import run_schedule_now, tick
 from .secondary import delete_replica, launch_secondary_copies, launch_secondary_copy
@@ -52,6 +53,7 @@ __all__ = [
     "launch_demo",
     "launch_drill",
     "launch_drills",
+    "launch_previewed",
     "launch_prune",
     "launch_reconcile",
     "launch_reconciles",

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobs.engine.plan import Overwrite
-from jobs.models import How, Initiator, Job, Level, Operation, Snapshot, SnapshotReplica
+from jobs.models import How, Initiator, Job, Level, Operation, SnapshotReplica
 from jobs.progress import note
 from jobs.rules import states
 from jobs.services.catalog import catalog_wishes, launch_catalog
@@ -20,7 +19,7 @@ from jobs.services.launch import (
     launch_test,
 )
 from jobs.services.reconcile import reconcile_again
-from jobs.services.restores import CHOSEN_COPY, launch_restore
+from jobs.services.restores_again import restore_again
 from jobs.services.secondary import delete_replica, launch_secondary_copy
 from jobs.services.upkeep import (
     COPY_AGAIN,
@@ -31,7 +30,7 @@ from jobs.services.upkeep import (
     launch_repair,
     launch_verify,
 )
-from policies.models import AccessNode, Copy, FileServer, Media
+from policies.models import FileServer, Media
 
 
 def resubmit_job(job: Job, *, user: Actor = None, initiator: str = Initiator.PERSON, how: str = How.WEB) -> Job:
@@ -45,7 +44,7 @@ def resubmit_job(job: Job, *, user: Actor = None, initiator: str = Initiator.PER
         case Operation.BACKUP_COPY if job.subclient and job.copy and job.snapshot:
             again = launch_backup_copy(job.subclient, job.copy, snapshot=job.snapshot, recopy=True, **who)
         case Operation.RESTORE if job.snapshot:
-            again = _restore_again(job, job.snapshot, who)
+            again = restore_again(job, job.snapshot, only_failed=job.reads_only_the_failed_again, **who)
         case Operation.SECONDARY_COPY if job.subclient and job.copy:
             again = launch_secondary_copy(subclient=job.subclient, copy=job.copy, **who)
         case Operation.DELETE_SNAPSHOT if job.replica:
@@ -85,22 +84,6 @@ def _delete_again(replica: SnapshotReplica, job: Job) -> Job:
     if again is None:
         raise CannotLaunch(f"{replica.snapshot.name} is gone from {replica.file_server.name}, or a job is at it.")
     return again
-
-
-def _restore_again(job: Job, snapshot: Snapshot, who: dict[str, Any]) -> Job:
-    given = job.parameters
-    return launch_restore(
-        snapshot,
-        Copy.objects.filter(pk=given.get(CHOSEN_COPY)).first(),
-        paths=[bytes.fromhex(path) for path in given["paths"]],
-        target=given["target"],
-        node=AccessNode.objects.filter(name=given.get("node", "")).first(),
-        overwrite=Overwrite(given["overwrite"]),
-        with_metadata=given["with_metadata"],
-        strip_prefix=bytes.fromhex(given["strip_prefix"]),
-        dry_run=given["dry_run"],
-        **who,
-    )
 
 
 def _test_again(job: Job, who: dict[str, Any]) -> Job:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
@@ -11,16 +12,16 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from jobs import services
-from jobs.forms import RestoreForm
-from jobs.models import Snapshot
+from jobs.forms import RestoreForm, initial_of
+from jobs.models import Operation, Snapshot
 from jobs.selectors_pages.restore import newest_points, restore_point, restore_points
-from jobs.visible import visible_copies
+from jobs.services import JobRefusal
+from jobs.visible import visible_copies, visible_jobs
 from policies.models import Copy
 from policies.selectors.visible import Person, visible_subclients
 from snapcopy_site.lib.roles import operator_required, viewer_required
 
 from . import basket
-from .answers import launch
 from .stored_paths import common_folder, display, path_of_query, paths_of_form, query_of_path
 
 
@@ -87,26 +88,40 @@ def start_restore(request: HttpRequest, pk: int) -> HttpResponse:
         messages.warning(request, "Choose files or folders first.")
         return redirect("browse", pk)
     folder = common_folder(paths)
-    form = RestoreForm(request.POST or None, folder=display(folder))
+    form = RestoreForm(request.POST or None, folder=display(folder), initial=_as_before(request))
     if request.method == "POST" and form.is_valid():
-        is_flat = form.cleaned_data["layout"] == "flat" and folder != b"/"
-        answer = launch(
-            request,
-            lambda: services.launch_restore(
+        is_preview = request.POST.get("order") == "preview"
+        back = reverse("browse", args=(pk,))
+        try:
+            job = services.launch_restore(
                 point,
                 chosen,
                 paths=() if paths == [b"/"] else paths,
-                strip_prefix=folder if is_flat else b"",
+                dry_run=is_preview,
                 user=request.user,
-                **form.data_for_launch(),
-            ),
-            back=reverse("browse", args=(pk,)),
-        )
+                **form.data_for_launch(folder),
+            )
+        except JobRefusal as refusal:
+            messages.warning(request, f"{refusal} {refusal.hint}".strip())
+            return redirect("job", refusal.job.pk) if refusal.job else redirect(back)
+        if is_preview:
+            return redirect("restore-preview", job.pk)
         basket.put(request.session, pk, ())
-        return answer
+        return redirect("job", job.pk)
     rows = [{"name": display(path), "digits": path.hex()} for path in paths]
     context = {"point": point, "form": form, "paths": rows, "chosen": chosen, "copy_query": query_of_copy(chosen)}
     return render(request, "jobs/restore_start.html", context)
+
+
+def _as_before(request: HttpRequest) -> dict[str, Any]:
+    """``like``: the number of a restore whose answers the form begins with."""
+    like = request.GET.get("like", "")
+    job = (
+        visible_jobs(request.user).filter(pk=int(like), operation=Operation.RESTORE).first()
+        if like.isdecimal()
+        else None
+    )
+    return initial_of(job) if job is not None else {}
 
 
 def point_or_404(pk: int, user: Person) -> Snapshot:

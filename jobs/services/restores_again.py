@@ -1,0 +1,68 @@
+"""A restore once more: the same, what was previewed, or only the paths that failed (RULES V2, J6)."""
+
+from __future__ import annotations
+
+from jobs.engine.plan import Overwrite
+from jobs.models import How, Initiator, Job, JobException, Snapshot
+from jobs.progress import note
+from jobs.services.errors import CannotLaunch
+from jobs.services.launch import Actor
+from jobs.services.restores import CHOSEN_COPY, IN_PLACE, launch_restore
+from policies.models import AccessNode, Copy
+
+
+def restore_again(
+    job: Job,
+    snapshot: Snapshot,
+    *,
+    only_failed: bool = False,
+    dry_run: bool | None = None,
+    user: Actor = None,
+    initiator: str = Initiator.PERSON,
+    how: str = How.WEB,
+) -> Job:
+    """The same restore as a new job; RULES V1 chooses the copy anew unless a person did.
+
+    ``only_failed``: just the paths it could not restore. ``dry_run`` None = as it was. Raises CannotLaunch.
+    """
+    given = job.parameters
+    paths = [bytes.fromhex(path) for path in given["paths"]]
+    failed = failed_paths(job) if only_failed else []
+    again = launch_restore(
+        snapshot,
+        Copy.objects.filter(pk=given.get(CHOSEN_COPY)).first(),
+        paths=failed or paths,
+        target=given["target"],
+        in_place=bool(given.get(IN_PLACE)),
+        node=AccessNode.objects.filter(name=given.get("node", "")).first(),
+        overwrite=Overwrite(given["overwrite"]),
+        with_metadata=given["with_metadata"],
+        strip_prefix=bytes.fromhex(given["strip_prefix"]),
+        dry_run=given["dry_run"] if dry_run is None else dry_run,
+        user=user,
+        initiator=initiator,
+        how=how,
+    )
+    if failed:
+        many = "the one path" if len(failed) == 1 else f"the {len(failed):,} paths"
+        note(again.pk, "only-the-failed", f"Only {many} that job {job.pk} could not restore.")
+    return again
+
+
+def launch_previewed(job: Job, *, user: Actor = None, initiator: str = Initiator.PERSON, how: str = How.WEB) -> Job:
+    """What a dry run looked at, now in earnest. Raises CannotLaunch."""
+    if job.snapshot is None:
+        raise CannotLaunch("The point that was previewed was deleted.", hint="Choose another point in time.")
+    again = restore_again(job, job.snapshot, dry_run=False, user=user, initiator=initiator, how=how)
+    note(again.pk, "previewed", f"Previewed by job {job.pk}.")
+    return again
+
+
+def failed_paths(job: Job) -> list[bytes]:
+    """Stored paths that its last attempt could not restore; empty where not all are known, so all is done again.
+
+    An earlier attempt's are no matter: the last one tried them again.
+    """
+    rows = JobException.objects.filter(job=job, attempt=job.attempt)
+    found = list(dict.fromkeys(bytes(path) for path in rows.values_list("path", flat=True)))
+    return found if len(found) >= job.exceptions_count else []
