@@ -17,6 +17,7 @@ from django.db.models import Min, Q
 from jobs import tasks
 from jobs.models import Job, JobState
 from jobs.runner.attempt import Attempt
+from jobs.selectors import jobs_to_place
 from jobs.services.schedules import tick
 from jobs.services.sweep import place_waiting
 from policies.models import AccessNode, Schedule
@@ -99,11 +100,15 @@ class Driver:
             in_vain = 0 if place_waiting() else in_vain + 1
 
     def _waiting(self, now: datetime) -> int:
-        """How many could go on now; -1 = none. Those without a node wait until one comes back."""
+        """How many a scheduler looks at in turns while one of them could go on now; -1 = none could.
+
+        Those without a node wait until one comes back.
+        """
         ready = Q(state=JobState.WAITING) | Q(state=JobState.PENDING, retry_at__lte=now)
         if now in set(self.year.edges()):
             ready |= Q(state=JobState.PENDING, retry_at=None)
-        return Job.objects.filter(ready, awaits_children=False).count() or -1
+        is_any_ready = Job.objects.filter(ready, awaits_children=False).exists()
+        return jobs_to_place().count() if is_any_ready else -1
 
     def _work(self, job: Job) -> None:
         """As :func:`jobs.tasks.run`, without the thread that keeps the lease."""

@@ -12,6 +12,7 @@ from .channel import ParentEnd, WorkerEnd, channel
 from .messages import Finish, FromWorker, Goodbye, ToWorker
 from .process import WorkerProcess, fork_worker
 from .tally import SharedBoard
+from .vigil import Vigil
 
 _GRACE_SECONDS: Final = 0.7
 """What workers get to write out their packs when the copy is stopped; then they are killed."""
@@ -33,6 +34,7 @@ class Crew:
         self._ends: dict[int, ParentEnd] = {}
         self._processes: dict[int, WorkerProcess] = {}
         self._said_goodbye: set[int] = set()
+        self._vigil = Vigil()
         self.idle: set[int] = set()
         try:
             for number in range(1, workers + 1):
@@ -70,6 +72,7 @@ class Crew:
 
     def poll(self, timeout_seconds: float) -> Iterator[tuple[int, FromWorker]]:
         """(worker, message) of everything that came. Raises ReaderLost when a worker died."""
+        self._vigil.look([self._processes[number].pid for number in self._ends if number not in self.idle])
         for key, events in self._selector.select(timeout_seconds):
             number = key.data
             end = self._ends[number]

@@ -8,6 +8,7 @@ system's again, inherited descriptors are closed, and it ends by ``_exit`` whate
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import gc
 import os
 import signal
@@ -89,6 +90,7 @@ def _settle(parent: int, keep_fds: frozenset[int]) -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+    faulthandler.enable(file=2)
     _close_others(keep_fds)
     keep_buffers_in_heap()
 

@@ -13,6 +13,7 @@ from ...errors import EngineError, ReaderLost
 from ...events import Control, Counters, FileFailed, Progress, Sink
 from ..copy_pipeline.channel import ParentEnd, WorkerEnd, channel
 from ..copy_pipeline.process import WorkerProcess, fork_worker
+from ..copy_pipeline.vigil import Vigil
 from .board import Board
 from .items import (
     Aborted,
@@ -52,6 +53,7 @@ class Coordinator:
         self._processes: dict[int, WorkerProcess] = {}
         self._sent: dict[int, int] = {}
         self._selector = selectors.DefaultSelector()
+        self._vigil = Vigil()
         self._items: deque[Task] = deque()
         self._idle: list[int] = []
         self._is_done = False
@@ -116,6 +118,7 @@ class Coordinator:
         )
 
     def _receive(self) -> list[tuple[int, FromWorker]]:
+        self._vigil.look([self._processes[number].pid for number in self._ends])
         received: list[tuple[int, FromWorker]] = []
         for key, events in self._selector.select(_CHECK_SECONDS):
             number: int = key.data

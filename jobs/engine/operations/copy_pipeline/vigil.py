@@ -1,0 +1,81 @@
+"""Noticing a forked worker that waits for itself for ever, and ending it, so that the job fails and is tried again.
+
+A lock that somebody held at the moment of a fork is never given back in the child. Such a worker is easy to tell from
+one that waits for a slow disk or medium: every one of its threads waits for a lock, and none uses any CPU.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS: Final = 5.0
+STUCK_SECONDS: Final = 90.0
+"""Longer than any wait for a lock that ends by itself."""
+MOST_TICKS: Final = 5
+"""CPU (1/100 s) that looks at a clock now and then use meanwhile."""
+
+
+@dataclass(slots=True)
+class _Seen:
+    since: float
+    ticks: int
+
+
+class Vigil:
+    """Over some child processes. ``look`` may be called as often as one likes; it acts every few seconds."""
+
+    def __init__(
+        self,
+        *,
+        stuck_seconds: float = STUCK_SECONDS,
+        look_seconds: float = LOOK_SECONDS,
+        most_ticks: int = MOST_TICKS,
+    ) -> None:
+        self._stuck_seconds = stuck_seconds
+        self._look_seconds = look_seconds
+        self._most_ticks = most_ticks
+        self._next_look = time.monotonic() + look_seconds
+        self._seen: dict[int, _Seen] = {}
+
+    def look(self, pids: Collection[int]) -> None:
+        """End those of ``pids`` that have been stuck too long with SIGABRT, which writes where they are to stderr."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + self._look_seconds
+        self._seen = {pid: seen for pid, seen in self._seen.items() if pid in pids}
+        for pid in pids:
+            ticks = _ticks_of_stuck(pid)
+            seen = self._seen.get(pid)
+            if ticks is None:
+                self._seen.pop(pid, None)
+            elif seen is None or ticks - seen.ticks > self._most_ticks:
+                self._seen[pid] = _Seen(since=now, ticks=ticks)
+            elif now - seen.since >= self._stuck_seconds:
+                logger.error("Process %s waits for itself since %.0f s and is ended.", pid, now - seen.since)
+                os.kill(pid, signal.SIGABRT)
+
+
+def _ticks_of_stuck(pid: int) -> int | None:
+    """CPU used by a process all of whose threads wait for a lock now; None = one of them does something else."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+        if not all("futex" in _read(f"/proc/{pid}/task/{thread}/wchan") for thread in threads):
+            return None
+        fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return int(fields[11]) + int(fields[12])
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="ascii", errors="replace") as file:
+        return file.read()
