@@ -50,5 +50,8 @@ POLICIES: Final[Mapping[str, RetryPolicy]] = {
     "mount": RetryPolicy(times=1, first_seconds=5),
     "unmount": RetryPolicy(times=5, first_seconds=10, most_seconds=300),
     "reconcile": RetryPolicy(times=2),
+    "catalog": RetryPolicy(times=5),
+    "repair": RetryPolicy(times=3),
+    "drill": RetryPolicy(times=2),
 }
 """Per operation, unless an admin set another. A Test says what it found at once; nobody wants it later."""
