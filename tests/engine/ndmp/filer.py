@@ -52,6 +52,8 @@ class Script:
     """Bytes of data, after which nothing comes any more."""
     counts: int | None = None
     """What it says to have processed."""
+    goes_on_counting: bool = False
+    """Over all backups of a session, as ndmjob does."""
     halts: HaltReason | None = HaltReason.SUCCESSFUL
     environment: tuple[Pair, ...] = (Pair("LEVEL", "0"), Pair("DUMP_DATE", "4294967297"), Pair("ACL_START", "512"))
     data_from: str = HOME
@@ -249,7 +251,7 @@ class Visit:
         ends = [end for end in (self.script.dies_after, self.script.hangs_after) if end is not None]
         with contextlib.suppress(OSError):
             data.sendall(self.script.image[: ends[0]] if ends else self.script.image)
-        self.processed = len(self.script.image)
+        self.processed = len(self.script.image) + (self.processed if self.script.goes_on_counting else 0)
         if self.script.hangs_after is not None:
             self.server.reached.set()
             self.halted.wait(20)

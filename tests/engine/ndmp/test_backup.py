@@ -66,8 +66,9 @@ def test_a_backup_brings_the_image_and_all_of_the_environment(path: DataPath) ->
     assert [line.text for line in result.log] == ["phase IV"]
 
 
-def test_a_session_makes_one_backup_after_another() -> None:
-    with filer(Script()) as server, visit(server) as session:
+@pytest.mark.parametrize("goes_on_counting", [False, True])
+def test_a_session_makes_one_backup_after_another(goes_on_counting: bool) -> None:
+    with filer(Script(goes_on_counting=goes_on_counting)) as server, visit(server) as session:
         for _ in range(3):
             assert back_up(session, ORDER, MemoryImage()).image_bytes == 6000
 
