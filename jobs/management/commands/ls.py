@@ -6,15 +6,15 @@ import json
 import os
 import stat
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
-from django.utils.dateparse import parse_date, parse_datetime
 
 from jobs.catalog.browsing import Entry, Order, Question, Sort, catalogued_point, entries, folder_at
 from jobs.management.cli import ExitCode, find_subclient
+from jobs.management.times import moment_at
 from jobs.models import CatalogState, Snapshot
 from jobs.views.browse import first_folder
 from jobs.views.listing import moment_of
@@ -89,7 +89,7 @@ def _point(subclient: Subclient, *, at: str | None, name: str | None) -> Snapsho
         if snapshot.catalog_state != CatalogState.DONE:
             raise _not_catalogued(subclient, f"The snapshot {name} is not in the catalog.")
         return snapshot
-    found = catalogued_point(subclient.pk, _moment(at) if at is not None else timezone.now())
+    found = catalogued_point(subclient.pk, moment_at(at) if at is not None else timezone.now())
     if found is None:
         raise _not_catalogued(subclient, f"The catalog has nothing of {subclient.path} at that time or before it.")
     return found
@@ -98,21 +98,6 @@ def _point(subclient: Subclient, *, at: str | None, name: str | None) -> Snapsho
 def _not_catalogued(subclient: Subclient, sentence: str) -> CommandError:
     hint = f"Make it: snapcopy catalog build {subclient.path}"
     return CommandError(f"{sentence} {hint}", returncode=int(ExitCode.REFUSED))
-
-
-def _moment(text: str) -> datetime:
-    """A day stands for its end; a time without a zone is one of this installation's."""
-    try:
-        found, day = parse_datetime(text), parse_date(text)
-    except ValueError:
-        found, day = None, None
-    if day is not None:
-        found = datetime(day.year, day.month, day.day) + timedelta(days=1, microseconds=-1)  # noqa: DTZ001 - made aware below
-    if found is None:
-        raise CommandError(
-            f"--at: “{text}” is no time. Write it like 2026-01-31 or 2026-01-31T20:00.", returncode=int(ExitCode.USAGE)
-        )
-    return found if timezone.is_aware(found) else timezone.make_aware(found)
 
 
 def _all(question: Question) -> Iterator[Entry]:
