@@ -33,16 +33,16 @@ def test_a_new_admin_configures_copies_and_gets_a_file_back(visit: Visit, redis_
     source = _source(tmp_path / "data")
     (tmp_path / "media").mkdir()
     visitor = visit(Role.ADMIN, accept_downloads=True)
-    with _node(key_file=Path(settings.SNAPCOPY_KEY_FILE)):
+    with real_node(key_file=Path(settings.SNAPCOPY_KEY_FILE)):
         page = visitor.open("/")
         page.get_by_role("link", name="Begin").click()
         _configure(page, source, tmp_path)
         page = visitor.open("/protect/files/office/")
         page.get_by_role("button", name="Snapshot now").click()
-        _expect_end(page, "Completed")
+        expect_end(page, "Completed")
         page = visitor.open("/protect/files/office/")
         page.get_by_role("button", name="Copy now").click()
-        _expect_end(page, "Completed")
+        expect_end(page, "Completed")
         expect(page.get_by_text("All 3 files are in the copy.")).to_be_visible()
         expect(page.locator("#restic-commands")).to_contain_text("restic restore")
         page.get_by_role("link", name="Browse").click()
@@ -138,18 +138,20 @@ def _restore_through_the_basket(page: Page, target: Path) -> None:
     page.get_by_role("link", name="Restore the basket").click()
     page.get_by_label("Target directory").fill(str(target))
     page.get_by_label("Leave out").check()
-    page.get_by_role("button", name="Restore", exact=True).click()
-    _expect_end(page, "Completed")
+    page.get_by_role("button", name="Preview", exact=True).click()
+    expect(page.get_by_text("Nothing is in the way")).to_be_visible(timeout=JOB_MS)
+    page.get_by_role("button", name="Restore 1 file", exact=True).click()
+    expect_end(page, "Completed")
 
 
-def _expect_end(page: Page, state: str) -> None:
+def expect_end(page: Page, state: str) -> None:
     """The job's page, watched live until the job is over."""
     expect(page.locator("#job")).to_be_visible()
     expect(page.locator(".job-card .badge").first).to_have_text(state, timeout=JOB_MS)
 
 
 @contextmanager
-def _node(*, key_file: Path) -> Iterator[None]:
+def real_node(*, key_file: Path) -> Iterator[None]:
     """A real access node and scheduler on the database of this test."""
     database = settings.DATABASES["default"]
     environment = {

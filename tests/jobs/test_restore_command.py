@@ -41,7 +41,7 @@ def waiting_is_working(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def landed(target: Path, subclient: Subclient) -> str:
-    return (target / subclient.content_paths[0][1:] / "plan").read_text()
+    return Path(target, subclient.content_paths[0][1:], "plan").read_text()
 
 
 @pytest.mark.usefixtures("waiting_is_working")
