@@ -1,16 +1,28 @@
-"""The form of a user: who, and which role."""
+"""The form of a user: who, which role, and what they see."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import Model
 
 from policies import audit
-from policies.forms.service_form import ServiceForm, described_choice
-from policies.services import create_user, update_user
+from policies.forms.service_form import Section, ServiceForm, described_choice
+from policies.models import FileServer, Subclient, UserScope
+from policies.services import Limits, create_user, set_user_scope, update_user
 from snapcopy_site.lib.roles import Role, role_of
+
+if TYPE_CHECKING:
+    ServersField = forms.ModelMultipleChoiceField[FileServer]
+    SubclientsField = forms.ModelMultipleChoiceField[Subclient]
+else:
+    ServersField = SubclientsField = forms.ModelMultipleChoiceField
+
+EVERYTHING, CHOSEN = "everything", "chosen"
 
 
 class UserForm(ServiceForm):
@@ -24,10 +36,31 @@ class UserForm(ServiceForm):
         widget=forms.RadioSelect,
         help_text="What they may do.",
     )
+    sees = forms.ChoiceField(
+        choices=[
+            (EVERYTHING, described_choice("Everything", "Every file server and subclient there is and will be.")),
+            (CHOSEN, described_choice("Only what is chosen below", "Nothing else is named to them anywhere.")),
+        ],
+        widget=forms.RadioSelect,
+        help_text="An admin sees everything all the same.",
+    )
+    file_servers = ServersField(
+        queryset=FileServer.objects.all(),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="With all their subclients, those to come included.",
+    )
+    subclients = SubclientsField(
+        queryset=Subclient.objects.select_related("file_server"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        label="Single subclients",
+        help_text="Beside the whole file servers above.",
+    )
 
     def __init__(self, *args: Any, instance: User | None = None, **kwargs: Any) -> None:
         self.instance = instance
-        initial: dict[str, Any] = {"role": Role.VIEWER.value}
+        initial: dict[str, Any] = {"role": Role.VIEWER.value, "sees": EVERYTHING}
         if instance:
             role = role_of(instance)
             initial = {
@@ -35,17 +68,53 @@ class UserForm(ServiceForm):
                 "full_name": instance.first_name,
                 "email": instance.email,
                 "role": role.value if role else "",
+                **_initial_scope(instance),
             }
         super().__init__(*args, initial=initial | (kwargs.pop("initial", None) or {}), **kwargs)
         if instance:
             self.fields["username"].disabled = True
 
+    def sections(self) -> list[Section]:
+        return [
+            Section(title="", fields=self.some("username", "full_name", "email", "role")),
+            Section(title="What they see", fields=self.some("sees", "file_servers", "subclients")),
+        ]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        chosen = cleaned.get("file_servers") or cleaned.get("subclients")
+        if cleaned.get("sees") == CHOSEN and not chosen:
+            self.add_error("sees", "Choose at least one file server or subclient below, or “Everything”.")
+        return cleaned
+
     def save(self, *, user: audit.Actor) -> User | None:
         """The saved user; None when something was refused, which the form then shows."""
-        role = Role(self.cleaned_data["role"])
-        details = {"full_name": self.cleaned_data["full_name"], "email": self.cleaned_data["email"]}
+        return self.try_to_save(lambda: self._write(user))
+
+    @transaction.atomic
+    def _write(self, user: audit.Actor) -> User:
+        given = self.cleaned_data
+        role = Role(given["role"])
+        details = {"full_name": given["full_name"], "email": given["email"]}
         if self.instance:
-            person = self.instance
-            return self.try_to_save(lambda: update_user(person, role=role, user=user, **details))
-        name = self.cleaned_data["username"]
-        return self.try_to_save(lambda: create_user(username=name, role=role, user=user, **details))
+            person = update_user(self.instance, role=role, user=user, **details)
+        else:
+            person = create_user(username=given["username"], role=role, user=user, **details)
+        limits = Limits(file_servers=given["file_servers"], subclients=given["subclients"])
+        set_user_scope(person, limits if given["sees"] == CHOSEN else None, user=user)
+        return person
+
+
+def _initial_scope(person: User) -> dict[str, Any]:
+    scope = UserScope.objects.filter(user=person).first()
+    if scope is None:
+        return {"sees": EVERYTHING}
+    return {
+        "sees": CHOSEN,
+        "file_servers": _keys(scope.file_servers.all()),
+        "subclients": _keys(scope.subclients.all()),
+    }
+
+
+def _keys(rows: Iterable[Model]) -> list[int]:
+    return [row.pk for row in rows]

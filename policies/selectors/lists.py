@@ -48,7 +48,11 @@ def access_nodes() -> QuerySet[AccessNode]:
 
 
 def users() -> QuerySet[User]:
-    return User.objects.prefetch_related("groups").order_by("-is_active", "username")
+    """With their groups, and with what they are limited to."""
+    found = User.objects.select_related("scope").prefetch_related(
+        "groups", "scope__file_servers", "scope__subclients__file_server"
+    )
+    return found.order_by("-is_active", "username")
 
 
 def _seen(path: str, user: Person) -> Q:

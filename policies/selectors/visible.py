@@ -106,7 +106,7 @@ def scope_in_words(scope: UserScope | None) -> str:
     """“everything”, “nothing”, or the names of servers and subclients, for the audit trail."""
     if scope is None:
         return "everything"
-    named = [*scope.file_servers.all(), *scope.subclients.select_related("file_server")]
+    named = [*scope.file_servers.all(), *scope.subclients.all()]
     return ", ".join(sorted(map(str, named))) or "nothing"
 
 

@@ -37,9 +37,18 @@ from .sources import (
 )
 from .storage_policies import create_policy, delete_policy, update_policy
 from .test_reports import store_test_report
-from .users import create_user, leaves_no_admin, set_user_active, set_user_role, update_user
+from .users import (
+    Limits,
+    create_user,
+    leaves_no_admin,
+    set_user_active,
+    set_user_role,
+    set_user_scope,
+    update_user,
+)
 
 __all__ = [
+    "Limits",
     "create_blackout_window",
     "create_copy",
     "create_file_server",
@@ -73,6 +82,7 @@ __all__ = [
     "set_restart_policy",
     "set_user_active",
     "set_user_role",
+    "set_user_scope",
     "store_test_report",
     "update_blackout_window",
     "update_copy",

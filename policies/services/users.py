@@ -1,16 +1,27 @@
-"""Users and their roles. Passwords are Django's; the first sign-in goes by a one-time link."""
+"""Users, their roles and what they are limited to. Passwords are Django's; the first sign-in goes by a one-time link."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
 from django.contrib.auth.models import Group, User
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from policies import audit
+from policies.models import FileServer, Subclient, UserScope
+from policies.selectors.visible import scope_in_words
 from policies.services import writing
 from snapcopy_site.lib.roles import Role, forget_role, role_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a user sees: these file servers with all their subclients, and these single subclients; nothing else."""
+
+    file_servers: Iterable[FileServer] = ()
+    subclients: Iterable[Subclient] = ()
 
 
 @transaction.atomic
@@ -37,6 +48,25 @@ def update_user(
     if role is not role_of(person):
         set_user_role(person, role=role, user=user, how=how)
     return writing.update(person, values={"first_name": full_name, "email": email}, user=user, how=how)
+
+
+@transaction.atomic
+def set_user_scope(person: User, limits: Limits | None, *, user: audit.Actor, how: str = audit.How.WEB) -> None:
+    """Limit what they see from their next request on; None = everything. Audited with the names, before and after."""
+    User.objects.select_for_update().get(pk=person.pk)
+    scope = UserScope.objects.filter(user=person).first()
+    before = scope_in_words(scope)
+    if limits is None:
+        UserScope.objects.filter(user=person).delete()
+        scope = None
+    else:
+        scope = scope or UserScope.objects.create(user=person)
+        scope.file_servers.set(limits.file_servers)
+        scope.subclients.set(limits.subclients)
+    after = scope_in_words(scope)
+    if before != after:
+        changes = {"scope": [before, after]}
+        audit.record(action=audit.Action.CHANGED, instance=person, user=user, how=how, changes=changes)
 
 
 @transaction.atomic

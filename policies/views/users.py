@@ -16,14 +16,15 @@ from policies import services
 from policies.forms.users import UserForm
 from policies.selectors import lists
 from policies.selectors.activity import history_of
+from policies.selectors.visible import scope_in_words
 from policies.views.pages import edit_page, render_page
-from snapcopy_site.lib.roles import admin_required, role_of
+from snapcopy_site.lib.roles import Role, admin_required, role_of
 
 
 @admin_required
 @require_safe
 def user_list(request: HttpRequest) -> HttpResponse:
-    users = [(person, role_of(person)) for person in lists.users()]
+    users = [(person, role_of(person), _sees(person)) for person in lists.users()]
     return render_page(request, "policies/user_list.html", {"users": users})
 
 
@@ -34,6 +35,7 @@ def user_detail(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "person": person,
         "role": role_of(person),
+        "sees": _sees(person),
         "did": person.audit_entries.all()[:10],
         "history": history_of("user", pk),
     }
@@ -85,6 +87,12 @@ def user_activate(request: HttpRequest, pk: int) -> HttpResponse:
         what = "can sign in again" if is_active else "can no longer sign in"
         messages.success(request, f"The user “{person}” {what}.")
     return redirect("policies:user_detail", pk)
+
+
+def _sees(person: User) -> str:
+    """“everything”, or the names of what they are limited to."""
+    is_admin = role_of(person) is Role.ADMIN
+    return scope_in_words(None if is_admin else getattr(person, "scope", None))
 
 
 def _below_users() -> dict[str, object]:
