@@ -1,4 +1,4 @@
-"""Users, their roles and what they are limited to. Passwords are Django's; the first sign-in goes by a one-time link."""
+"""Users, their roles and their scopes. Passwords are Django's; the first sign-in goes by a one-time link."""
 
 from __future__ import annotations
 

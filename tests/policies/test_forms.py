@@ -259,7 +259,7 @@ def test_the_snap_copys_form_has_no_medium(admin: Client) -> None:
 
 def test_the_last_admin_is_told_why_the_role_stays(admin: Client) -> None:
     me = admin.session["_auth_user_id"]
-    shown = add(admin, "user_edit", {"role": "viewer"}, int(me)).content.decode()
+    shown = add(admin, "user_edit", {"role": "viewer", "sees": "everything"}, int(me)).content.decode()
     assert "the last admin" in shown
 
 
