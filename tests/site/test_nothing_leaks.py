@@ -51,6 +51,7 @@ TAKES: Final = {
         change-basket
         download
         download-file
+        restore-preview
         restore-start
         snapshot-delete
     """,
