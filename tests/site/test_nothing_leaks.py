@@ -51,11 +51,18 @@ TAKES: Final = {
         change-basket
         download
         download-file
-        restore-preview
         restore-start
         snapshot-delete
     """,
-    "job": "job job-live job-priority job-resubmit",
+    "job": """
+        job
+        job-live
+        job-priority
+        job-resubmit
+        restore-preview
+        restore-preview-live
+        restore-previewed
+    """,
     "job_order": "job-order",
     "test": "test-live",
     "schedule": """
