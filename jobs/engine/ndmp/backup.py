@@ -106,6 +106,11 @@ def _receive(
             operation.look()
             if operation.halted not in {None, HaltReason.SUCCESSFUL}:
                 return count
+            if operation.halted is not None and operation.silent_seconds > operation.session.waits.halt:
+                raise StreamIncomplete(
+                    f"The file server says that the backup went well, but did not end the data after {count} bytes.",
+                    log=tuple(line.text for line in operation.log),
+                ) from None
             continue
         except OSError as error:
             with contextlib.suppress(EngineError):

@@ -14,7 +14,7 @@ from ..plan import Secret
 from . import messages
 from .messages import ConnectionStatus, HostInfo, ServerInfo
 from .refusals import refusal
-from .session import DEFAULT_PORT, Session, Waits
+from .session import DEFAULT_PORT, Session, Waits, readable
 from .values import (
     AuthData,
     AuthType,
@@ -133,8 +133,9 @@ def _greet(session: Session) -> None:
 
 
 def _turned_away(status: ConnectionStatus) -> EngineError:
-    said = f": {status.text}" if status.text else ""
-    if status.reason is ConnectionReason.REFUSED or any(word in status.text.lower() for word in _BUSY_WORDS):
+    text = readable(status.text)
+    said = f": {text}" if text else ""
+    if status.reason is ConnectionReason.REFUSED or any(word in text.lower() for word in _BUSY_WORDS):
         return StorageBusy(
             f"The file server takes no further NDMP session{said}.",
             hint="Lower how many sessions the file server may have at once, or wait until other products end theirs.",

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from ..errors import EngineError, SourceUnavailable, StreamIncomplete
 from . import messages
-from .session import LOOK_SECONDS, LogLine, Session
+from .session import LOOK_SECONDS, LogLine, Session, readable
 from .values import DataState, HaltReason, Nothing
 
 _NOTHING: Final = Nothing()
@@ -49,7 +49,7 @@ class Operation:
         elif isinstance(value, messages.LogFile):
             self.files.append(value)
         elif isinstance(value, messages.LogMessage):
-            line = LogLine(value.kind, value.text.strip())
+            line = LogLine(value.kind, readable(value.text))
             self.log.append(line)
             if line.is_error and len(self.errors) < MOST_KEPT:
                 self.errors.append(line.text)
@@ -63,6 +63,11 @@ class Operation:
         """Something went over the data connection."""
         self._moved_at = time.monotonic()
 
+    @property
+    def silent_seconds(self) -> float:
+        """Since something moved, as far as :meth:`look` has seen."""
+        return time.monotonic() - self._moved_at
+
     def look(self) -> None:
         """Call it whenever nothing moves. Raises what ends the operation: a stop, a dead session, idleness.
 
@@ -73,7 +78,7 @@ class Operation:
         if self.session.posts_seen != self._posts_seen:
             self._posts_seen = self.session.posts_seen
             self._moved_at = now
-        silent = now - self._moved_at
+        silent = self.silent_seconds
         if silent > self.session.waits.idle:
             raise SourceUnavailable(
                 f"Nothing moved for {self.session.waits.idle:g} s, neither data nor messages: the file server hangs.",

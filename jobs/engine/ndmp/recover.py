@@ -16,7 +16,7 @@ from ..errors import InvalidOptions, StreamIncomplete
 from . import messages
 from .operation import Operation
 from .refusals import refusal
-from .session import LogLine, Session
+from .session import LogLine, Session, readable
 from .transfer import DataPath, data_connection
 from .values import TO_THE_END, Pair, RecoveryStatus, WantedName
 
@@ -44,7 +44,7 @@ class RecoverOrder:
 
 @dataclass(frozen=True, slots=True)
 class FileFailure:
-    """A file that could not be recovered, and why: “not found”."""
+    """A file that could not be recovered, readable, and why: “not found”."""
 
     name: str
     reason: str
@@ -97,7 +97,7 @@ def recover(
         sent = _serve(operation, data, image, progress)
         operation.require_success("the recovery")
         operation.stop()
-    failed = tuple(FileFailure(file.name, _reason(file.status)) for file in operation.files if file.status)
+    failed = tuple(FileFailure(readable(file.name), _reason(file.status)) for file in operation.files if file.status)
     return RecoverResult(sent_bytes=sent, failed=failed, log=tuple(operation.log))
 
 

@@ -33,6 +33,7 @@ LOOK_SECONDS: Final = 0.2
 """How often a wait looks whether it was asked to stop."""
 MOST_LOG_LINES: Final = 1_000
 _PIECE_BYTES: Final = 1 << 18
+_LONGEST_LINE: Final = 500
 _NO_CONTROL: Final = FreeRun()
 
 
@@ -54,9 +55,15 @@ class Waits:
     abort: float = 4.0
 
 
+def readable(text: str) -> str:
+    """What a file server wrote, for people: one line of at most 500 characters, nothing in it that cannot be shown."""
+    shown = "".join(letter if letter.isprintable() else " " for letter in text[:2_000]).strip()
+    return shown if len(shown) <= _LONGEST_LINE else f"{shown[: _LONGEST_LINE - 1]}…"
+
+
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """What the file server said, and how serious it takes it."""
+    """What the file server said, :func:`readable`, and how serious it takes it."""
 
     kind: int
     text: str
@@ -282,10 +289,11 @@ class Session:
         if isinstance(value, messages.ConnectionStatus):
             self._status = value
             if value.reason:
-                raise SourceUnavailable(f"The file server ends the session: {value.text or value.reason.name.lower()}")
+                why = readable(value.text) or value.reason.name.lower()
+                raise SourceUnavailable(f"The file server ends the session: {why}.")
         elif isinstance(value, messages.LogMessage):
             with self._changed:
-                self._log.append(LogLine(value.kind, value.text.strip()))
+                self._log.append(LogLine(value.kind, readable(value.text)))
         if self._subscriber is not None:
             self._subscriber.post(value)
 

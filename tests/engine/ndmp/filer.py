@@ -50,6 +50,7 @@ class Script:
     """Bytes of data, after which every connection is cut."""
     hangs_after: int | None = None
     """Bytes of data, after which nothing comes any more."""
+    leaves_data_open: bool = False
     counts: int | None = None
     """What it says to have processed."""
     goes_on_counting: bool = False
@@ -61,6 +62,8 @@ class Script:
     never_connects: bool = False
     reads: list[m.DataRead] = field(default_factory=lambda: [m.DataRead(0, v.TO_THE_END)])
     file_results: list[m.LogFile] = field(default_factory=list)
+    tamper: Callable[[bytes], bytes] = bytes
+    """What becomes of each record on its way to the client."""
     hangs_up_after: int | None = None
     """Bytes of a recovery, after which it closes the data connection and is content."""
 
@@ -141,7 +144,8 @@ class Visit:
     def _send(self, kind: MessageKind, code: int, answers: int, body: bytes) -> None:
         with self._sending, contextlib.suppress(OSError):
             self._sequence += 1
-            self.connection.sendall(framed(m.message(Header(self._sequence, 0, kind, code, answers, 0), body)))
+            record = framed(m.message(Header(self._sequence, 0, kind, code, answers, 0), body))
+            self.connection.sendall(self.script.tamper(record))
 
     def _run(self) -> None:
         if isinstance(self.script.greeting, bytes):
@@ -285,9 +289,10 @@ class Visit:
         return self.data
 
     def _end(self, data: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            data.shutdown(socket.SHUT_RDWR)
-        data.close()
+        if not self.script.leaves_data_open:
+            with contextlib.suppress(OSError):
+                data.shutdown(socket.SHUT_RDWR)
+            data.close()
         if self.script.halts is not None:
             self._halt(self.script.halts)
 

@@ -83,6 +83,7 @@ def test_a_session_makes_one_backup_after_another(goes_on_counting: bool) -> Non
         ({"halts": HaltReason.CONNECT_ERROR}, StreamIncomplete, "ended the backup: connect error"),
         ({"halts": HaltReason.NOT_HALTED}, StreamIncomplete, "ended the backup: not halted"),
         ({"halts": None}, SourceUnavailable, "never said that it is whole"),
+        ({"leaves_data_open": True}, StreamIncomplete, "did not end the data after 6000 bytes"),
         ({"dies_after": 3000}, SourceUnavailable, "closed the NDMP session|broke"),
         ({"dies_after": 6000}, SourceUnavailable, "closed the NDMP session|broke"),
         ({"posts": [log("inode 7 is unreadable")]}, StreamIncomplete, "logged 1 error. It said: inode 7 is unreadable"),

@@ -192,3 +192,14 @@ def test_a_late_answer_is_not_taken_for_the_next_one() -> None:
         late = m.GET_FS_INFO.encode_reply(ErrorCode.IO, None)
         server._visits[0]._send(m.MessageKind.REPLY, m.GET_FS_INFO.code, len(server.asked), late)
         assert session.call(m.GET_HOST_INFO, Nothing()).host_name == "filer"
+
+
+def test_what_a_file_server_writes_is_made_fit_to_be_shown() -> None:
+    """Bytes that are no text, terminal codes, zeros that a database refuses, and more than anybody reads."""
+    with filer(Script()) as server, visit(server) as session:
+        server._visits[0].post(*log("\x1b[31mdisk\0 \udcff\n3\n"))
+        server._visits[0].post(*log("x" * 5_000))
+        session.wait(lambda: len(session.log) == 2, seconds=2, what="logged nothing")
+        first, second = session.log
+    assert first.text == "[31mdisk    3"
+    assert second.text == "x" * 499 + "…"
