@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from django import forms
@@ -12,6 +12,7 @@ from django.http import QueryDict
 from jobs.engine.plan import Overwrite
 from jobs.models import Job, JobState, Operation, Snapshot
 from jobs.selectors_pages.history import Filter
+from jobs.services.mounts import DEFAULT_HOURS
 from policies.models import AccessNode, Copy, Subclient
 from policies.selectors.visible import Person, visible_subclients
 
@@ -169,6 +170,60 @@ def initial_of(job: Job) -> dict[str, Any]:
         "overwrite": given["overwrite"],
         "with_metadata": given["with_metadata"],
     }
+
+
+class MountForm(forms.Form):
+    """On which node, and for how long."""
+
+    node = forms.ModelChoiceField(
+        AccessNode.objects.none(),
+        label="Access node",
+        required=False,
+        empty_label="Any that reaches the storage",
+        help_text="The host on which people will read it.",
+    )
+    hours = forms.TypedChoiceField(
+        label="For how long",
+        coerce=int,
+        choices=[(1, "1 hour"), (8, "8 hours"), (24, "1 day"), (72, "3 days"), (168, "1 week"), (744, "31 days")],
+        initial=DEFAULT_HOURS,
+        help_text="Then it is unmounted by itself. Until then the snapshot is held: no rule deletes it.",
+    )
+
+    def __init__(self, *args: Any, reach: Collection[str] | None, **kwargs: Any) -> None:
+        """``reach``: names of the nodes that see the storage, None = any."""
+        super().__init__(*args, **kwargs)
+        field = self.fields["node"]
+        if isinstance(field, forms.ModelChoiceField):
+            nodes = AccessNode.objects.filter(is_enabled=True)
+            field.queryset = nodes if reach is None else nodes.filter(name__in=reach)
+
+
+class RevertForm(forms.Form):
+    """What whoever replaces live data says: that it is meant, and which snapshots may be lost with it."""
+
+    accepted = forms.MultipleChoiceField(required=False, widget=forms.MultipleHiddenInput)
+    with_safety_snapshot = forms.BooleanField(
+        label="Take a safety snapshot of the live data first",
+        required=False,
+        initial=True,
+        help_text="Pinned, so that you can go back. Off only when the storage is full.",
+    )
+    confirmation = forms.CharField(
+        label="Name of the subclient",
+        help_text="Type it to confirm that its live data is to be replaced.",
+        widget=forms.TextInput(attrs={"class": "mono", "autocomplete": "off", "spellcheck": "false"}),
+    )
+
+    def __init__(self, *args: Any, lost: Collection[str], can_be_safe: bool, **kwargs: Any) -> None:
+        """``lost``: names of the newer snapshots that the page shows as lost."""
+        super().__init__(*args, **kwargs)
+        field = self.fields["accepted"]
+        if isinstance(field, forms.MultipleChoiceField):
+            field.choices = [(name, name) for name in lost]
+        self.initial["accepted"] = list(lost)
+        if not can_be_safe:
+            del self.fields["with_safety_snapshot"]
 
 
 class Action(models.TextChoices):

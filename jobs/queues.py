@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import secrets
 from typing import Any, Final
 
 import django_rq
@@ -22,6 +23,7 @@ logger = logging.getLogger(__name__)
 TASK: Final = "jobs.tasks.run"
 CLEAR_LOCKS: Final = "jobs.tasks.clear_locks"
 RECEIVE: Final = "jobs.tasks.receive"
+ANSWER: Final = "jobs.tasks.answer"
 OFFER_SECONDS: Final = 30
 """So long a node that is to receive a snapshot has to say where; an order that is older is not taken up any more."""
 LIGHT: Final = frozenset(
@@ -69,15 +71,33 @@ def order_reception(node: AccessNode, replica_id: int, key: str) -> bool:
     return True
 
 
+def ask(node: AccessNode, question: str, values: dict[str, Any], *, seconds: float) -> dict[str, Any] | None:
+    """Have a node answer a short question while somebody waits; None = it did not within ``seconds``.
+
+    A question that nobody took up in that time is dropped. Raises RedisError.
+    """
+    key = secrets.token_hex(16)
+    django_rq.get_queue(light_queue(node)).enqueue(
+        ANSWER,
+        args=(question, values, key),
+        job_timeout=int(seconds) + 2,
+        ttl=int(seconds) + 1,
+        result_ttl=0,
+        failure_ttl=60,
+        at_front=True,
+    )
+    return wait_for_offer(key, seconds=seconds)
+
+
 def offer(key: str, values: dict[str, Any]) -> None:
-    """The receiving node says where it listens, or what keeps it. Raises RedisError."""
+    """A node says what it was asked for, or what keeps it: where it listens, an answer. Raises RedisError."""
     connection = django_rq.get_connection("default")
     connection.rpush(_offer_key(key), json.dumps(values))
     connection.expire(_offer_key(key), 2 * OFFER_SECONDS)
 
 
 def wait_for_offer(key: str, *, seconds: float) -> dict[str, Any] | None:
-    """What the receiving node offered; None = nothing yet. Raises RedisError."""
+    """What the node said; None = nothing yet. Raises RedisError."""
     found = django_rq.get_connection("default").blpop([_offer_key(key)], timeout=seconds)
     values: dict[str, Any] | None = json.loads(found[1]) if found else None
     return values

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from django.db import Error as DatabaseError
 
+from jobs import queues
 from jobs.engine.errors import EngineError
 from jobs.engine.repository import lock_file
 from jobs.engine.repository.repository import Repository
-from jobs.runner import transfer
+from jobs.runner import answering, transfer
 from jobs.runner.attempt import Attempt
 from jobs.services.failures import Unexpected
 from jobs.services.outcomes import Failed, Interrupted, Outcome
@@ -43,6 +45,11 @@ def receive(replica_id: int, key: str) -> None:
         transfer.receive(replica_id, key)
     except Exception as error:
         logger.exception("A snapshot could not be received: %s", type(error).__name__)
+
+
+def answer(question: str, values: dict[str, Any], key: str) -> None:
+    """A short question about a storage, of a page or a command that waits for it."""
+    queues.offer(key, answering.answer(question, values))
 
 
 def clear_locks(media_id: int) -> None:

@@ -26,6 +26,9 @@ SnapCopy: snapshots of file servers, and backup copies of them on any media
   snapcopy restore FILESERVER/SUBCLIENT --to FOLDER    restore paths of a copy
   snapcopy catalog build|rebuild FILESERVER/SUBCLIENT  make the catalog of what it lacks, or all of it anew
   snapcopy ls FILESERVER/SUBCLIENT [PATH] [--at TIME]  list a folder as it was
+  snapcopy mount [FILESERVER/SUBCLIENT] [--hours N]    make a snapshot readable on a node; list what is
+  snapcopy unmount SNAPSHOT                            take it away again
+  snapcopy revert FILESERVER/SUBCLIENT --snapshot NAME put the live data back; --preview says what it costs
   snapcopy reconcile FILESERVER [--wait]               compare what a storage holds with what is recorded
   snapcopy age [--preview]                             mark what is over its retention
   snapcopy prune [MEDIUM]                              free the space of what is aged

@@ -52,10 +52,11 @@ class EngineError(Exception):
         self.hint = hint or self.default_hint
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self), self.sentence, self.hint), self.__dict__)
+        return (rebuild, (type(self), self.sentence, self.hint), self.__dict__)
 
 
-def _rebuild(kind: type[EngineError], sentence: str, hint: str) -> EngineError:
+def rebuild(kind: type[EngineError], sentence: str, hint: str) -> EngineError:
+    """An error of this kind as another process raised it, whatever its own constructor asks for."""
     error = kind.__new__(kind)
     EngineError.__init__(error, sentence, hint=hint)
     return error

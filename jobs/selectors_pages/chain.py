@@ -9,7 +9,7 @@ from typing import Final
 from django.db.models import Prefetch, Q
 
 from jobs.holds import Held, holds_of
-from jobs.models import BackupCopy, CopyState, Snapshot, SnapshotReplica, SnapshotState
+from jobs.models import BackupCopy, CopyState, MountState, Snapshot, SnapshotMount, SnapshotReplica, SnapshotState
 from jobs.rules import levels, states
 from policies.models import Copy, Subclient
 from policies.resolve import incremental_limit
@@ -59,6 +59,7 @@ class Link:
     destinations: Sequence[Destination]
     replicas: Sequence[SnapshotReplica]
     held_by: Sequence[str]
+    mount: SnapshotMount | None = None
 
     @property
     def is_on_media(self) -> bool:
@@ -89,6 +90,7 @@ def chain(subclient: Subclient, copies: Sequence[Copy], *, before: int | None = 
     """Newest first, keyset by id. A deleted snapshot stays in the chain while a copy of it is on media."""
     rows = BackupCopy.objects.select_related("copy", "media", "job").order_by("copy__precedence")
     replicas = SnapshotReplica.objects.select_related("copy", "file_server").order_by("copy__precedence")
+    mounts = SnapshotMount.objects.exclude(state=MountState.UNMOUNTED)
     held = Q(backup_copies__state__in=states.ON_MEDIA)
     snapshots = (
         Snapshot.objects.filter(subclient=subclient)
@@ -98,6 +100,7 @@ def chain(subclient: Subclient, copies: Sequence[Copy], *, before: int | None = 
         .prefetch_related(
             Prefetch("backup_copies", queryset=rows, to_attr="rows"),
             Prefetch("replicas", queryset=replicas, to_attr="replica_rows"),
+            Prefetch("mounts", queryset=mounts, to_attr="standing_mounts"),
         )
         .order_by("-pk")
     )
@@ -128,6 +131,7 @@ def _rows(snapshot: Snapshot) -> list[BackupCopy]:
 
 def _link(snapshot: Snapshot, copies: Sequence[Copy], held: Sequence[Held], proofs: Mapping[int, CopyProof]) -> Link:
     replicas: list[SnapshotReplica] = getattr(snapshot, "replica_rows")  # noqa: B009 - set by the prefetch
+    mounts: list[SnapshotMount] = getattr(snapshot, "standing_mounts")  # noqa: B009 - set by the prefetch
     by_copy = {row.copy_id: row for row in _rows(snapshot)}
     known = [_destination(copy, by_copy.pop(copy.pk, None), proofs) for copy in copies]
     former = [_destination(row.copy, row, proofs) for row in by_copy.values()]
@@ -136,6 +140,7 @@ def _link(snapshot: Snapshot, copies: Sequence[Copy], held: Sequence[Held], proo
         destinations=[*known, *former],
         replicas=replicas,
         held_by=[one.sentence for one in held],
+        mount=mounts[0] if mounts else None,
     )
 
 

@@ -3,6 +3,7 @@
 ::
 
     Retryable
+    ├── NodeSilent             an access node did not answer a question in time
     └── SourceNotThere         the copy or snapshot it is fed from is not there yet
     Permanent
     ├── ConfigurationDeleted   what the job works on was deleted meanwhile
@@ -66,6 +67,11 @@ class RevertChanged(Permanent):
 class SampleDataFailed(Permanent):
     code = "sample-data"
     default_hint = "The job it names says more."
+
+
+class NodeSilent(Retryable):
+    code = "node-silent"
+    default_hint = "Look on the page of the access nodes whether it is online and not overloaded, then try again."
 
 
 class SourceNotThere(Retryable):

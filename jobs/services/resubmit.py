@@ -18,6 +18,7 @@ from jobs.services.launch import (
     launch_snapshot_deletion,
     launch_test,
 )
+from jobs.services.mounts import active_mount_of, launch_mount, launch_unmount
 from jobs.services.reconcile import reconcile_again
 from jobs.services.restores_again import restore_again
 from jobs.services.secondary import delete_replica, launch_secondary_copy
@@ -63,6 +64,15 @@ def resubmit_job(job: Job, *, user: Actor = None, initiator: str = Initiator.PER
             again = launch_drill(job.subclient, **drill_wishes(job), **who)
         case Operation.CATALOG if job.subclient:
             again = launch_catalog(job.subclient, **catalog_wishes(job), **who)
+        case Operation.MOUNT if job.snapshot:
+            again = launch_mount(job.snapshot, node=job.node, **who)
+        case Operation.UNMOUNT if job.snapshot and (mount := active_mount_of(job.snapshot)):
+            again = launch_unmount(mount, **who)
+        case Operation.REVERT:
+            raise CannotLaunch(
+                "A revert is not run again unseen: what it would cost may be another by now.",
+                hint="Open “revert” at the snapshot on the page of the subclient.",
+            )
         case Operation.RECONCILE:
             again = reconcile_again(job, **who)
         case Operation.TEST:

@@ -86,7 +86,7 @@ def refuse_revert(snapshot: Snapshot) -> EngineKind:
     kind = ENGINES.get(snapshot.engine)
     if snapshot.engine != subclient.file_server.engine or kind is None:
         raise CannotLaunch(f"{subclient.file_server.name} has another snapshot engine now than {snapshot.name} is of.")
-    if Capability.REVERT not in kind.capabilities:
+    if not can_revert(snapshot.engine):
         raise CannotLaunch(f"The snapshot engine {kind.label} cannot revert.", hint="Restore in place instead.")
     if (job := in_the_way_of_revert(subclient)) is not None:
         raise CannotLaunch(
@@ -94,6 +94,12 @@ def refuse_revert(snapshot: Snapshot) -> EngineKind:
             job=job,
         )
     return kind
+
+
+def can_revert(engine: str) -> bool:
+    """Whether an engine of that name reverts at all."""
+    kind = ENGINES.get(engine)
+    return kind is not None and Capability.REVERT in kind.capabilities
 
 
 def can_be_made_safe(kind: EngineKind) -> bool:

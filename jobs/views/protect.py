@@ -22,6 +22,7 @@ from jobs.selectors_pages.protection import SubclientState, active_backup_copies
 from jobs.selectors_pages.upkeep import limit_warnings
 from jobs.services.catalog import catalogable
 from jobs.services.replicas import secondary_copies_of
+from jobs.services.revert import can_revert
 from policies.models import CopyKind, Subclient
 from policies.selectors.visible import Person, visible_file_servers, visible_subclients
 from snapcopy_site.lib.paging import key_of
@@ -173,6 +174,7 @@ def context(
         "secondaries": secondary_copies_of(found),
         "frozen": [found] if found.aging_frozen_at else [],
         "uncatalogued": catalogable(found).count(),
+        "can_revert": can_revert(found.file_server.engine),
         "limits": limit_warnings(Subclient.objects.filter(pk=found.pk)),
     }
 

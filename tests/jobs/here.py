@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
 from django.utils import timezone
 
-from jobs import tasks
+from jobs import queues, tasks
 from jobs.models import Job, JobState
+from jobs.runner import answering
 from jobs.services.sweep import sweep
 from policies.models import AccessNode
 from tests.jobs.farm import picture
@@ -24,6 +31,19 @@ def work_off(*, most: int = 100) -> list[Job]:
         tasks.run(job.pk, job.attempt)
         done.append(job)
     raise AssertionError(f"more than {most} jobs\n{picture()}")
+
+
+@contextmanager
+def answering_here() -> Iterator[None]:
+    """Questions to a node are answered in this process: everything real but the queue."""
+
+    def ask(_node: AccessNode, question: str, values: dict[str, Any], *, seconds: float) -> dict[str, Any]:
+        assert seconds > 0
+        answered: dict[str, Any] = json.loads(json.dumps(answering.answer(question, json.loads(json.dumps(values)))))
+        return answered
+
+    with mock.patch.object(queues, "ask", ask):
+        yield
 
 
 def run(job: Job) -> Job:

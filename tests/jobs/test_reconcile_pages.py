@@ -151,5 +151,5 @@ def test_the_card_takes_three_queries_more(
 ) -> None:
     found(subclient)
     client = enter(Role.ADMIN)
-    with django_assert_max_num_queries(26):
+    with django_assert_max_num_queries(31):
         client.get(reverse("subclient", args=[subclient.file_server.name, subclient.name]))

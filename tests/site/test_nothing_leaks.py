@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 TAKES: Final = {
     # of nothing
     "": """
-        age-now aging docs favicon healthz job-csv job-list job-orders job-rows job-waiting login logout
+        age-now aging docs favicon healthz job-csv job-list job-orders job-rows job-waiting login logout mount-list
         overview overview-running password_change protect restore schedule-calendar schedule-list start-demo theme
         policies:activity policies:blackout_create policies:blackout_list policies:file_server_create
         policies:file_server_list policies:media_create policies:media_list policies:node_list policies:policy_create
@@ -53,6 +53,10 @@ TAKES: Final = {
         download-file
         restore-start
         snapshot-delete
+        snapshot-keep-mounted
+        snapshot-mount
+        snapshot-revert
+        snapshot-unmount
     """,
     "job": """
         job

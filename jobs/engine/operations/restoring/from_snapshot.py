@@ -79,11 +79,15 @@ class OpenedSnapshot:
                 raise NotInCopy(f"“{display(parts)}” is not a directory in this snapshot.") from error
 
     def listing(self, item: FolderItem) -> Listing:
-        level = self._above.get(item.path)
+        return self.listing_of(item.path)
+
+    def listing_of(self, path: bytes) -> Listing:
+        """A directory by its stored path, empty = the one above all. Raises as :meth:`listing`."""
+        level = self._above.get(path)
         try:
             if level is not None:
-                return Listing([self._node_above(item.path, name, level[name]) for name in sorted(level)])
-            root, fd = self._fd(item.path)
+                return Listing([self._node_above(path, name, level[name]) for name in sorted(level)])
+            root, fd = self._fd(path)
             return _listed(fd, root)
         except OSError as error:
             raise UnreadError(self.unread(error)) from error
