@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from jobs.catalog.loading import forget_subclient
 from jobs.engine.events import Checkpoint, PhaseName
 from jobs.models import CatalogState, Snapshot
@@ -11,7 +13,10 @@ from jobs.services.catalog import EVERYTHING, MEDIA_ONLY, REBUILD, mark_for_cata
 from jobs.services.failures import ConfigurationDeleted
 from jobs.services.outcomes import Done, Outcome
 
-_EMPTIED = "emptied"
+_EMPTIED: Final = "emptied"
+SNAPSHOTS: Final = "snapshots"
+LOOKED_AT: Final = "looked_at"
+"""What is kept of a job while it runs: so many snapshots of so many are done with, over all its attempts."""
 
 
 def run(task: Task) -> Outcome:
@@ -20,22 +25,29 @@ def run(task: Task) -> Outcome:
     if subclient is None:
         raise ConfigurationDeleted("The subclient of this job was deleted.")
     task.phase(PhaseName.PREPARE)
-    if given.get(REBUILD) and not task.job.checkpoint.get(_EMPTIED):
+    kept = dict(task.job.checkpoint)
+    if given.get(REBUILD) and not kept.get(_EMPTIED):
         Snapshot.objects.filter(subclient=subclient, catalog_state=CatalogState.DONE).update(
             catalog_state=CatalogState.PENDING
         )
         forget_subclient(subclient.pk)
-        task.recorder.emit(Checkpoint(data={_EMPTIED: True}))
+        kept[_EMPTIED] = True
+        task.recorder.emit(Checkpoint(data=dict(kept)))
         task.recorder.flush()
         task.tell("catalog-emptied", "The catalog was emptied, to be made anew.")
     if given.get(EVERYTHING) or given.get(REBUILD):
         mark_for_catalog(subclient)
     waiting = waiting_for_catalog(subclient.pk)
     task.phase(PhaseName.CATALOG)
-    done = 0
+    done, total = 0, max(kept.get(SNAPSHOTS, 0), len(waiting))
+    first = total - len(waiting)
+    task.recorder.emit(Checkpoint(data={**kept, SNAPSHOTS: total, LOOKED_AT: first}))
+    task.recorder.flush()
     with Cataloguer(task=task, media_only=bool(given.get(MEDIA_ONLY))) as cataloguer:
-        for snapshot in waiting:
+        for number, snapshot in enumerate(waiting, first):
+            task.recorder.emit(Checkpoint(data={**kept, SNAPSHOTS: total, LOOKED_AT: number}))
             done += cataloguer.catalogue(snapshot)
+    task.recorder.emit(Checkpoint(data={**kept, SNAPSHOTS: total, LOOKED_AT: total}))
     task.phase(PhaseName.FINISH)
     task.tell("catalog-done", f"{done:,} of {len(waiting):,} snapshots were catalogued.")
     return Done(

@@ -8,7 +8,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from jobs.management.cli import BY_SCRIPT, ExitCode, JobCommand, find_scope, refused
 from jobs.services import CannotLaunch, Launched, NothingNew, launch_catalog, launch_catalogs
-from policies.models import StoragePolicy, Subclient
+from policies.models import Subclient
 
 
 class Command(JobCommand):
@@ -21,7 +21,9 @@ class Command(JobCommand):
             help="build: what is not catalogued yet, also what the policy skipped; rebuild: empty it and make it anew",
         )
         self.add_scope_arguments(parser)
-        parser.add_argument("--all", action="store_true", help="of every active subclient instead")
+        parser.add_argument(
+            "--all", action="store_true", help="of every subclient instead, also of those that are switched off"
+        )
         parser.add_argument(
             "--from-media", action="store_true", help="read the repositories only, never the storage of the snapshots"
         )
@@ -60,9 +62,13 @@ class Command(JobCommand):
 
 
 def _of_everything(wishes: dict[str, Any]) -> Launched:
+    """What was copied can be restored, whatever is switched off since: so it is in the catalog, too."""
     launched = Launched()
-    for policy in StoragePolicy.objects.filter(is_active=True):
-        found = launch_catalogs(scope=policy, **wishes, **BY_SCRIPT)
-        launched.jobs.extend(found.jobs)
-        launched.refused.extend(found.refused)
+    for subclient in Subclient.objects.select_related("file_server").order_by("file_server__name", "name"):
+        try:
+            launched.jobs.append(launch_catalog(subclient, **wishes, **BY_SCRIPT))
+        except NothingNew:
+            continue
+        except CannotLaunch as refusal:
+            launched.refused.append(f"{subclient.path}: {refusal.sentence}")
     return launched
