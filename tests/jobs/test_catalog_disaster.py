@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from jobs import tasks
+from jobs.catalog.loading import load
 from jobs.engine.plan import Secret
 from jobs.models import (
     BackupCopy,
@@ -26,7 +27,6 @@ from jobs.models import (
     Operation,
     Snapshot,
 )
-from jobs.runner import cataloguing
 from jobs.services import forget_lost, launch_backup_copy, launch_snapshot, launch_snapshot_deletion
 from jobs.services.sweep import sweep
 from policies import services as configuration
@@ -176,7 +176,7 @@ def _killed_at_the_third_snapshot(job: Job, monkeypatch: pytest.MonkeyPatch) -> 
         return
     try:
         _forget_inherited_connections()
-        real, loaded = cataloguing.load, []
+        real, loaded = load, list[object]()
 
         def load_and_die(*arguments: object, **named: object) -> object:
             loaded.append(real(*arguments, **named))  # type: ignore[arg-type]
@@ -184,7 +184,7 @@ def _killed_at_the_third_snapshot(job: Job, monkeypatch: pytest.MonkeyPatch) -> 
                 os.kill(os.getpid(), signal.SIGKILL)
             return loaded[-1]
 
-        monkeypatch.setattr(cataloguing, "load", load_and_die)
+        monkeypatch.setattr("jobs.runner.cataloguing.load", load_and_die)
         tasks.run(job.pk, job.attempt)
     finally:
         os._exit(0)
