@@ -17,7 +17,7 @@ from jobs.catalog import browse_statements as sql
 from jobs.catalog.names import to_bytes, to_text
 from jobs.models import CatalogOwner, CatalogState, Snapshot
 
-PAGE: Final = 200
+PAGE: Final = 100
 _LARGEST: Final = 2**63
 
 

@@ -92,6 +92,14 @@ class Restic:
     def restore(self, place: Path, target: Path) -> Figures:
         return run([self.program, "restore", "--quiet", "latest", "--target", str(target)], self._environment(place))
 
+    def list_folder(self, place: Path, folder: str) -> Figures:
+        """One folder of the latest copy."""
+        return run([self.program, "ls", "latest", folder], self._environment(place))
+
+    def find(self, place: Path, pattern: str) -> Figures:
+        """A name in the latest copy."""
+        return run([self.program, "find", "--snapshot", "latest", pattern], self._environment(place))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Borg:
