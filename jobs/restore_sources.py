@@ -160,7 +160,7 @@ def _read_by(row: BackupCopy, known: Sequence[BackupCopy]) -> int:
 
 def _unreachable(server: FileServer, within: frozenset[str] | None, subclient: Subclient | None = None) -> str:
     """RULES N1: with access nodes listed, only those reach the storage. ``within`` None = any node may run it."""
-    reach = reach_of(server, subclient)
+    reach = reach_of(server, subclient) if within is not None else None
     if within is None or reach is None or reach & within:
         return ""
     if len(within) == 1:

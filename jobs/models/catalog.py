@@ -109,6 +109,8 @@ class CatalogVersion(models.Model):
                 fields=["subclient", "until_at"], condition=Q(until_at__isnull=False), name="catalog_version_by_end"
             ),
             models.Index(fields=["subclient", "first_at"], name="catalog_version_by_start"),
+            models.Index(fields=["folder", "size"], condition=~Q(kind="d"), name="catalog_version_by_size"),
+            models.Index(fields=["folder", "mtime_ns"], condition=~Q(kind="d"), name="catalog_version_by_mtime"),
         ]
         constraints = [
             models.UniqueConstraint(fields=["folder", "name", "first_at"], name="catalog_version_once"),
