@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -205,7 +206,7 @@ def test_every_statement_goes_by_an_index(
         statement = make(sort, is_descending=is_descending, has_key=True, has_text=False, with_gone=with_gone)
         plan = _plan(statement, values)
         assert "catalog_version_" in plan
-        assert "Seq Scan" not in plan
+        assert not re.search(r'"Seq Scan"[^{}]*"jobs_catalogversion"', plan)
     by_path = _plan(browse_statements.FOLDER, {"subclient": subclient.pk, "path": "/srv/data", "at": moment(0)})
     assert "catalog_version_once" in by_path
 
