@@ -20,9 +20,9 @@ from policies.audit import Actor, How
 from policies.declared import copy_writers, writers
 from policies.declared.difference import Action, Change, differences
 from policies.declared.picture import picture
-from policies.declared.problems import DeclaredRefused, Problem
+from policies.declared.problems import DeclaredRefused, DeletionsUnconfirmed, Problem
 from policies.declared.reading import Declared, Entry
-from policies.declared.schema import SECTIONS
+from policies.declared.schema import COPIES, SECTIONS
 from policies.declared.secrets import ReferenceRefused, changed_secrets
 from policies.models import (
     AccessNode,
@@ -35,6 +35,7 @@ from policies.models import (
     StoragePolicy,
     Subclient,
 )
+from policies.previews import Deletion
 from policies.secrets import REPOSITORY_PASSWORD
 from policies.services.writing import OPTION_PREFIX
 
@@ -51,25 +52,36 @@ _WRITERS: Final[dict[str, Callable[[Entry, Actor], None]]] = {
 Secrets = dict[tuple[str, str], list[str]]
 """By kind and name of an object that is there already: which of its secrets change."""
 
+Deletions = dict[str, list[Deletion]]
+"""By ``POLICY/COPY``: what goes at the next aging because of its edit."""
 
-def apply(declared: Declared, *, user: Actor = None, plan: bool = False) -> list[Change]:
-    """What changed; with ``plan`` what would. Raises DeclaredRefused, and then nothing changed."""
+
+def apply(
+    declared: Declared, *, user: Actor = None, plan: bool = False, confirm_deletions: bool = False
+) -> list[Change]:
+    """What changed; with ``plan`` what would. Raises DeclaredRefused, and then nothing changed.
+
+    Raises DeletionsUnconfirmed, too, when something would be deleted because of it and nobody confirmed that.
+    """
     with transaction.atomic():
         # one apply at a time: two would each compare with what the other is about to change
         Installation.objects.select_for_update().get(pk=1)
         before = picture()
         secrets = _secret_changes(declared)
-        _write(declared, before, secrets, user)
+        deletions = _write(declared, before, secrets, user)
         connection.check_constraints()
-        changes = _with_secrets(differences(before, picture()), secrets)
+        changes = _with_deletions(_with_secrets(differences(before, picture()), secrets), deletions)
+        if deletions and not plan and not confirm_deletions:
+            raise DeletionsUnconfirmed([change for change in changes if change.deletions])
         if plan:
             transaction.set_rollback(True)
     return changes
 
 
-def _write(declared: Declared, before: dict[str, Any], secrets: Secrets, user: Actor) -> None:
+def _write(declared: Declared, before: dict[str, Any], secrets: Secrets, user: Actor) -> Deletions:
     """In the order of references; what is to go goes last, in the opposite order."""
     current = _by_name(before)
+    deletions: Deletions = {}
     if declared.settings and not _is_as_wanted(declared.settings, before["settings"]):
         with _told_of(declared.settings):
             writers.write_settings(declared.settings, user)
@@ -83,15 +95,17 @@ def _write(declared: Declared, before: dict[str, Any], secrets: Secrets, user: A
                 with _told_of(entry):
                     write(entry, user)
         if name == "policies":
-            _write_copies(wanted, current, user)
+            deletions = _write_copies(wanted, current, user)
     for entry in declared.entries.get("policies", []):
         if not entry.is_absent and not _is_as_wanted(entry, current.get(("policies", entry.name), {})):
             with _told_of(entry):
                 writers.write_policy_references(entry, user)
     _remove(declared, user)
+    return deletions
 
 
-def _write_copies(policies: list[Entry], current: dict[tuple[str, str], Any], user: Actor) -> None:
+def _write_copies(policies: list[Entry], current: dict[tuple[str, str], Any], user: Actor) -> Deletions:
+    deletions: Deletions = {}
     for entry in policies:
         copies = entry.values.get("copies", [])
         stored = {copy["name"]: copy for copy in current.get(("policies", entry.name), {}).get("copies", [])}
@@ -101,10 +115,12 @@ def _write_copies(policies: list[Entry], current: dict[tuple[str, str], Any], us
             _require(copy, is_new=copy.name not in stored)
             if not _is_as_wanted(copy, stored.get(copy.name, {})):
                 with _told_of(copy):
-                    copy_writers.write_copy(policy, copy, user)
+                    if gone := copy_writers.write_copy(policy, copy, user):
+                        deletions[f"{entry.name}/{copy.name}"] = gone
         if wanted:
             with _told_of(entry):
                 copy_writers.order_copies(policy, [copy.name for copy in wanted], user)
+    return deletions
 
 
 def _remove(declared: Declared, user: Actor) -> None:
@@ -205,6 +221,16 @@ def _with_secrets(changes: list[Change], secrets: Secrets) -> list[Change]:
             changes.append(Change(action=Action.CHANGE, kind=kind, name=name, fields=shown))
         else:
             change.fields.update({field: value for field, value in shown.items() if field not in change.fields})
+    return changes
+
+
+def _with_deletions(changes: list[Change], deletions: Deletions) -> list[Change]:
+    named = {change.name: change for change in changes if change.kind == COPIES.singular}
+    for name, gone in deletions.items():
+        if name not in named:
+            named[name] = Change(action=Action.CHANGE, kind=COPIES.singular, name=name)
+            changes.append(named[name])
+        named[name].deletions.extend(gone)
     return changes
 
 

@@ -13,18 +13,24 @@ from policies.declared.picture import retention_of
 from policies.declared.reading import Entry
 from policies.models import Copy, CopyKind, Retention, StoragePolicy
 from policies.models.policy_choices import BACKUP_KINDS
+from policies.previews import Deletion, deletions_of_edit
 
 
-def write_copy(policy: StoragePolicy, entry: Entry, user: Actor) -> None:
-    """A new policy's own primary snap copy takes the name that the file gives it."""
+def write_copy(policy: StoragePolicy, entry: Entry, user: Actor) -> list[Deletion]:
+    """A new policy's own primary snap copy takes the name that the file gives it.
+
+    Returns what the next aging would delete because of the edit, and would not delete without it (RULES R9).
+    """
     copy = policy.copies.filter(name=entry.name).first()
     if copy is None and entry.values.get("kind") == CopyKind.PRIMARY_SNAP and policy.copies.count() == 1:
         copy = policy.copies.filter(kind=CopyKind.PRIMARY_SNAP).first()
     values = _values(policy, entry, copy)
     if copy is None:
         services.create_copy(policy, user=user, how=How.CLI, **values)
-    else:
-        services.update_copy(copy, user=user, how=How.CLI, **values)
+        return []
+    deletions = deletions_of_edit(copy=copy, changes=values)
+    services.update_copy(copy, user=user, how=How.CLI, **values)
+    return deletions
 
 
 def in_feeding_order(entries: list[Entry]) -> list[Entry]:

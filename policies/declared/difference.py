@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from policies.declared.schema import COPIES, SECTIONS, Section
+from policies.previews import Deletion
+
+_DELETIONS_SHOWN: Final = 20
 
 
 class Action(StrEnum):
@@ -18,21 +21,38 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """``fields`` maps a key to ``[before, after]``; a new or deleted object shows none."""
+    """``fields`` maps a key to ``[before, after]``; a new or deleted object shows none.
+
+    ``deletions``: snapshots and backup copies that the next aging would delete because of it (RULES R9).
+    """
 
     action: Action
     kind: str
     name: str
     fields: dict[str, list[Any]] = field(default_factory=dict)
+    deletions: list[Deletion] = field(default_factory=list)
 
     def lines(self) -> list[str]:
         """For people: a sign, the object, and a line for each key."""
         sign = {Action.CREATE: "+", Action.CHANGE: "~", Action.DELETE: "-"}[self.action]
         shown = [f"{sign} {self.kind} {self.name}".rstrip()]
-        return shown + [f"    {key}: {_shown(old)} -> {_shown(new)}" for key, (old, new) in self.fields.items()]
+        shown += [f"    {key}: {_shown(old)} -> {_shown(new)}" for key, (old, new) in self.fields.items()]
+        shown += [f"    deletes {one.kind} {one.label}: {one.reason}" for one in self.deletions[:_DELETIONS_SHOWN]]
+        left = len(self.deletions) - _DELETIONS_SHOWN
+        return [*shown, f"    deletes {left} more"] if left > 0 else shown
 
     def as_plain(self) -> dict[str, Any]:
-        return {"action": self.action.value, "kind": self.kind, "name": self.name, "fields": self.fields}
+        plain = {"action": self.action.value, "kind": self.kind, "name": self.name, "fields": self.fields}
+        deletions = [
+            {
+                "kind": one.kind,
+                "label": one.label,
+                "at": one.at.isoformat() if one.at else None,
+                "reason": one.reason,
+            }
+            for one in self.deletions
+        ]
+        return plain | {"deletions": deletions}
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> list[Change]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from policies.declared.difference import Change
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
@@ -26,3 +28,14 @@ class DeclaredRefused(Exception):
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = tuple(problems)
+
+
+class DeletionsUnconfirmed(Exception):
+    """The file would delete snapshots or backup copies, and nobody confirmed it; nothing was changed (RULES R9)."""
+
+    def __init__(self, changes: Sequence[Change]) -> None:
+        """``changes``: those that have deletions."""
+        self.changes = tuple(changes)
+        self.count = sum(len(change.deletions) for change in changes)
+        what = "1 snapshot or backup copy" if self.count == 1 else f"{self.count} snapshots and backup copies"
+        super().__init__(f"The next aging would delete {what} because of this file.")

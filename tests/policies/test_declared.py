@@ -322,7 +322,7 @@ def test_a_plan_as_json_names_every_change(whole: str, tmp_path: Path) -> None:
     code, said = run(whole, tmp_path, "--plan", "--json")
     shown = json.loads(said)
     assert (code, shown["plan"], shown["problems"]) == (2, True, [])
-    assert {"action": "create", "kind": "medium", "name": "disk-a", "fields": {}} in shown["changes"]
+    assert {"action": "create", "kind": "medium", "name": "disk-a", "fields": {}, "deletions": []} in shown["changes"]
 
 
 def test_json_is_read_too(whole: str) -> None:

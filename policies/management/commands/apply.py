@@ -11,15 +11,19 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from policies.declared.applying import apply
 from policies.declared.difference import Change
-from policies.declared.problems import DeclaredRefused
+from policies.declared.problems import DeclaredRefused, DeletionsUnconfirmed
 from policies.declared.reading import read
 
 DIFFERS: Final = 2
 REFUSED: Final = 4
+UNCONFIRMED: Final = 5
 EXIT_CODES: Final = (
     "exit codes: 0 applied, or nothing to do; 2 with --plan: there is a difference (or a wrong command line); "
-    "4 refused: nothing was changed"
+    "4 refused: nothing was changed; 5 it would delete snapshots or backup copies: nothing was changed"
 )
+
+
+_CONFIRM: Final = "Look at each with --plan; if that is meant, apply with --confirm-deletions."
 
 
 class Command(BaseCommand):
@@ -32,13 +36,20 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("-f", "--file", required=True, help="the file; - reads it from the standard input")
         parser.add_argument("--plan", action="store_true", help="only show what would change; exit code 2 if anything")
+        parser.add_argument(
+            "--confirm-deletions",
+            action="store_true",
+            help="apply also what lets the next aging delete snapshots or backup copies, as --plan lists them",
+        )
         parser.add_argument("--json", action="store_true", help="one JSON object with the changes or the problems")
 
     def handle(self, *_args: Any, file: str, plan: bool, **options: Any) -> None:
         try:
-            changes = apply(read(_text(file)), plan=plan)
+            changes = apply(read(_text(file)), plan=plan, confirm_deletions=options["confirm_deletions"])
         except DeclaredRefused as refusal:
             self._refuse(refusal, as_json=options["json"])
+        except DeletionsUnconfirmed as question:
+            self._ask(question, as_json=options["json"])
         else:
             self._tell(changes, plan=plan, as_json=options["json"])
             if plan and changes:
@@ -56,6 +67,18 @@ class Command(BaseCommand):
             self.stdout.write("Nothing to do: the configuration is as the file says.")
         else:
             self.stdout.write(f"{count} would change." if plan else f"{count} changed.")
+        deletions = sum(len(change.deletions) for change in changes)
+        if plan and deletions:
+            self.stdout.write(f"Deleted at the next aging: {deletions}. Applying it needs --confirm-deletions.")
+
+    def _ask(self, question: DeletionsUnconfirmed, *, as_json: bool) -> None:
+        if as_json:
+            changes = [change.as_plain() for change in question.changes]
+            problem = {"line": 0, "path": "", "sentence": str(question), "remedy": _CONFIRM}
+            self.stdout.write(json.dumps({"plan": False, "changes": changes, "problems": [problem]}))
+            raise SystemExit(UNCONFIRMED)
+        lines = [line for change in question.changes for line in change.lines()]
+        raise CommandError("\n".join([f"Nothing was changed. {question}", *lines, _CONFIRM]), returncode=UNCONFIRMED)
 
     def _refuse(self, refusal: DeclaredRefused, *, as_json: bool) -> None:
         if as_json:
