@@ -68,8 +68,14 @@ class Where(models.TextChoices):
     ELSEWHERE = "elsewhere", "Elsewhere: below a directory of a node"
 
 
-class _PathInput(forms.TextInput):
-    """Needed only for one of the two places, so it is not called optional."""
+class _ConditionalText(forms.CharField):
+    """Needed with one choice and left out with the other: neither required nor optional for people."""
+
+    is_conditional = True
+
+
+class _ConditionalChoice(forms.ChoiceField):
+    """As above, and one that always has a choice."""
 
     is_conditional = True
 
@@ -77,18 +83,18 @@ class _PathInput(forms.TextInput):
 class RestoreForm(forms.Form):
     """Where and how to restore what was chosen."""
 
-    where = forms.ChoiceField(
+    where = _ConditionalChoice(
         label="Where to", choices=Where.choices, initial=Where.ELSEWHERE, required=False, widget=forms.RadioSelect
     )
-    target = forms.CharField(
+    target = _ConditionalText(
         label="Target directory",
         max_length=4096,
         strip=False,
         required=False,
         help_text="For a restore elsewhere: an absolute path on the node. It is created if it does not exist.",
-        widget=_PathInput(attrs={"class": "mono", "placeholder": "/restore/today", "autocomplete": "off"}),
+        widget=forms.TextInput(attrs={"class": "mono", "placeholder": "/restore/today", "autocomplete": "off"}),
     )
-    layout = forms.ChoiceField(
+    layout = _ConditionalChoice(
         label="Below the target",
         choices=[("full", ""), ("flat", "")],
         initial="full",

@@ -132,7 +132,8 @@ class RestorePlan:
     """Restore ``paths`` (empty = everything) of one snapshot file, or of an opened snapshot (None), below ``target``.
 
     A path lands at ``target`` + its stored path, as stock restic does; with ``strip_prefix`` that leading part of the
-    stored path is left out first. ``index_cache`` is as in :class:`CopySettings`; None = do without.
+    stored path is left out first. ``index_cache`` is as in :class:`CopySettings`; None = do without. ``*_expected`` is
+    what somebody counted before, a dry run for example: totals for the progress, nothing more.
     """
 
     snapshot_file_id: FileId | None = None
@@ -145,6 +146,8 @@ class RestorePlan:
     dry_run: bool = False
     readers: int | None = None
     index_cache: Path | None = None
+    files_expected: int | None = None
+    bytes_expected: int | None = None
 
 
 class Fate(StrEnum):
@@ -189,10 +192,12 @@ class Space:
 class RestorePreview:
     """What a dry run found: of the files that exist, how many are newer or older than those of the copy.
 
-    ``conflicts`` are the first of ``conflicts_total``.
+    ``alike`` are those to be compared that have the same size and time already; the counters have them among the
+    changed ones. ``conflicts`` are the first of ``conflicts_total``.
     """
 
     existing: int
+    alike: int
     newer: int
     older: int
     conflicts_total: int

@@ -22,7 +22,7 @@ from jobs.runner.restore_findings import findings_of
 from jobs.runner.snapshot_sources import SnapshotSource, replica_losses
 from jobs.runner.task import Task
 from jobs.services.outcomes import Done, Outcome
-from jobs.services.restores import CHOSEN_COPY, SOURCE, SOURCE_REASON, read_instead
+from jobs.services.restores import CHOSEN_COPY, EXPECTED, SOURCE, SOURCE_REASON, read_instead
 from policies.resolve import build_engine, media_password, resolve_media
 from snapcopy_site.lib.home import Home
 
@@ -144,4 +144,6 @@ def _plan(job: Job, row: BackupCopy | None = None) -> RestorePlan:
         with_metadata=given["with_metadata"],
         dry_run=given["dry_run"],
         index_cache=Home.current().index_cache(row.media_id) if row is not None else None,
+        files_expected=given.get(EXPECTED, {}).get("files"),
+        bytes_expected=given.get(EXPECTED, {}).get("bytes"),
     )

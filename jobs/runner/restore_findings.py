@@ -13,7 +13,8 @@ def findings_of(result: RestoreResult) -> dict[str, object]:
     return {
         "preview": {
             "files_new": result.counters.files_new,
-            "files_replaced": result.counters.files_changed,
+            "files_replaced": result.counters.files_changed - found.alike,
+            "files_alike": found.alike,
             "files_same": result.counters.files_unmodified,
             "files_kept": result.files_skipped,
             "directories": result.counters.directories_done,

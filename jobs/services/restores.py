@@ -23,6 +23,8 @@ CHOSEN_COPY: Final = "chosen_copy"
 """Parameter: the id of the copy a person chose; missing = RULES V1 decided."""
 IN_PLACE: Final = "in_place"
 """Parameter: the files go back to the paths they came from, on a node that reaches the live data."""
+EXPECTED: Final = "expected"
+"""Parameter: ``files`` and ``bytes`` that a dry run counted, for the progress."""
 LIVE: Final = "/"
 """The target of a restore in place: stored paths are the live ones."""
 
@@ -39,6 +41,7 @@ def launch_restore(
     with_metadata: bool = True,
     strip_prefix: bytes = b"",
     dry_run: bool = False,
+    expected: dict[str, int] | None = None,
     user: Actor = None,
     initiator: str = Initiator.PERSON,
     how: str = How.WEB,
@@ -47,7 +50,8 @@ def launch_restore(
 
     ``in_place``: to the paths they came from instead, on a node that reaches the live data. ``source``: the copy a
     person chose; None = the first that has the data (RULES V1). ``node`` None = one that reaches the source.
-    ``dry_run``: nothing is written; the result tells conflicts and space. Raises CannotLaunch.
+    ``dry_run``: nothing is written; the result tells conflicts and space. ``expected``: ``files`` and ``bytes``, for
+    the progress. Raises CannotLaunch.
     """
     within = _nodes_in_place(snapshot, node) if in_place else None
     if in_place:
@@ -73,6 +77,7 @@ def launch_restore(
             "strip_prefix": strip_prefix.hex(),
             "dry_run": dry_run,
             **({IN_PLACE: True} if in_place else {}),
+            **({EXPECTED: expected} if expected else {}),
             **_told(chosen),
             **({CHOSEN_COPY: source.pk} if source else {}),
             **({"node": node.name} if node else {}),

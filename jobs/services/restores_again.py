@@ -7,7 +7,7 @@ from jobs.models import How, Initiator, Job, JobException, Snapshot
 from jobs.progress import note
 from jobs.services.errors import CannotLaunch
 from jobs.services.launch import Actor
-from jobs.services.restores import CHOSEN_COPY, IN_PLACE, launch_restore
+from jobs.services.restores import CHOSEN_COPY, EXPECTED, IN_PLACE, launch_restore
 from policies.models import AccessNode, Copy
 
 
@@ -17,6 +17,7 @@ def restore_again(
     *,
     only_failed: bool = False,
     dry_run: bool | None = None,
+    expected: dict[str, int] | None = None,
     user: Actor = None,
     initiator: str = Initiator.PERSON,
     how: str = How.WEB,
@@ -39,6 +40,7 @@ def restore_again(
         with_metadata=given["with_metadata"],
         strip_prefix=bytes.fromhex(given["strip_prefix"]),
         dry_run=given["dry_run"] if dry_run is None else dry_run,
+        expected=expected if expected or failed else given.get(EXPECTED),
         user=user,
         initiator=initiator,
         how=how,
@@ -53,7 +55,8 @@ def launch_previewed(job: Job, *, user: Actor = None, initiator: str = Initiator
     """What a dry run looked at, now in earnest. Raises CannotLaunch."""
     if job.snapshot is None:
         raise CannotLaunch("The point that was previewed was deleted.", hint="Choose another point in time.")
-    again = restore_again(job, job.snapshot, dry_run=False, user=user, initiator=initiator, how=how)
+    counted = {name: job.result[name] for name in ("files", "bytes") if name in job.result}
+    again = restore_again(job, job.snapshot, dry_run=False, expected=counted, user=user, initiator=initiator, how=how)
     note(again.pk, "previewed", f"Previewed by job {job.pk}.")
     return again
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from jobs.engine.clock import SystemClock
-from jobs.engine.errors import InvalidOptions, NotInCopy, SourceMissing, SourceUnavailable
+from jobs.engine.errors import InvalidOptions, Killed, NotInCopy, SourceMissing, SourceUnavailable
 from jobs.engine.events import Control, FreeRun
 from jobs.engine.operations import backup_copy, restore
 from jobs.engine.operations.restoring import files, from_snapshot, segments, writing
@@ -25,7 +25,7 @@ from jobs.engine.operations.restoring.source import Listing
 from jobs.engine.plan import CopyPlan, Fate, Overwrite, RestorePlan, RestoreResult, SourceRoot, StoredPath
 from jobs.engine.snapshots.origins import OriginsWriter
 from tests.engine.repositories import PASSWORD, new_repository
-from tests.engine.restores import Record, leftovers, medium, run_restore
+from tests.engine.restores import Record, StopAfter, leftovers, medium, run_restore
 from tests.odd_tree import Described, build_odd_tree, describe_tree
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="devices and owners need root")
@@ -261,6 +261,7 @@ def test_V2_the_preview_tells_conflicts_and_space_and_what_the_restore_then_does
         found = result.preview
         assert found is not None
         assert (found.existing, found.newer, found.older) == (4, 2, 1), "a directory in the way is newer, too"
+        assert found.alike == (1 if overwrite is Overwrite.ALWAYS else 0)
         assert [one.fate for one in sorted(found.conflicts, key=lambda one: one.path)] == fates, overwrite
         assert found.conflicts_total == len(fates)
         (space,) = found.spaces
@@ -276,6 +277,31 @@ def test_the_space_is_that_of_where_the_target_would_be_made(inside: Path, tmp_p
     assert found is not None
     assert [(space.where, space.needed_bytes) for space in found.spaces] == [(str(tmp_path), 5)]
     assert not (tmp_path / "not").exists()
+
+
+def test_J3_a_stopped_restore_leaves_nothing_odd_and_goes_on(inside: Path, target: Path) -> None:
+    for number in range(20):
+        (inside / f"folder {number}").mkdir()
+        for name in range(20):
+            (inside / f"folder {number}" / f"file {name}").write_bytes(os.urandom(2000))
+    (inside / "large").write_bytes(os.urandom(60 << 20))
+    stops = 0
+    for looks in (2, 3, 4, 1000):
+        try:
+            give_back([root_of(inside)], target, control=StopAfter(looks))
+        except Killed:
+            stops += 1
+            assert leftovers(target) == []
+    assert stops
+    given_back, wanted = describe_tree(target / "srv/data"), describe_tree(inside)
+    assert given_back | {b"": wanted[b""]} == wanted
+
+
+def test_what_was_counted_before_is_the_total_of_the_progress(inside: Path, target: Path) -> None:
+    (inside / "file").write_bytes(b"12345")
+    record = Record()
+    give_back([root_of(inside)], target, record=record, files_expected=1, bytes_expected=5)
+    assert (record.progress[-1].counters.files_total, record.progress[-1].counters.bytes_total) == (1, 5)
 
 
 KILLED = """

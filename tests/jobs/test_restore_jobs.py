@@ -33,7 +33,7 @@ from jobs.services.placing import lists_of
 from policies import services as configuration
 from policies.models import Copy, Subclient
 from policies.resolve import build_engine
-from tests.job_factories import make_node, make_snapshot
+from tests.job_factories import make_backup_copy, make_node, make_snapshot
 from tests.jobs.farm import Farm, backup_copy_of, configure, picture, reach, wait
 from tests.jobs.here import run
 from tests.jobs.test_secondary_copies import add_secondary
@@ -224,6 +224,16 @@ def test_N1_a_restore_runs_where_its_source_and_its_target_are_reached(subclient
     job = launch_restore(snapshot, in_place=True)
     assert lists_of(job).nodes == {"far"}
     assert job.node == far
+
+
+def test_V1_a_node_that_does_not_reach_the_storage_reads_media_instead(subclient: Subclient) -> None:
+    near, far = make_node(name="near"), make_node(name="far")
+    subclient.file_server.access_nodes.set([near])
+    row = make_backup_copy(make_snapshot(subclient), backup_copy_of(subclient))
+    job = launch_restore(row.snapshot, target="/back", node=far)
+    assert (job.parameters["source"], job.backup_copy, job.node) == ("media", row, far)
+    assert "the node far does not reach the storage" in job.parameters["source_reason"]
+    assert row.snapshot_id not in holds_of([row.snapshot]) or "works on it" not in str(holds_of([row.snapshot]))
 
 
 def test_a_dry_run_takes_no_slot(subclient: Subclient) -> None:

@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from jobs.models import Job, JobState, Operation, Snapshot
@@ -78,7 +80,9 @@ def test_V2_a_restore_in_place_is_previewed_confirmed_and_carried_out(
     assert "<noscript>" in waiting
     preview = run(Job.objects.get(operation=Operation.RESTORE))
     assert preview.state == JobState.COMPLETED, picture()
-    page = operator.get(address)
+    with CaptureQueriesContext(connection) as asked:
+        page = operator.get(address)
+    assert len(asked) <= 8, "the same for any number of conflicts"
     html = page.content.decode()
     assert [(row.name.rpartition("/")[2], row.fate, row.is_newer) for row in page.context["conflicts"]] == [
         ("changed", "replaced", False),
@@ -91,7 +95,9 @@ def test_V2_a_restore_in_place_is_previewed_confirmed_and_carried_out(
     job = Job.objects.filter(operation=Operation.RESTORE).latest("pk")
     assert answer.headers["Location"] == reverse("job", args=(job.pk,))
     assert (job.parameters["dry_run"], job.parameters["in_place"]) == (False, True)
-    assert run(job).state == JobState.COMPLETED, picture()
+    assert job.parameters["expected"]["files"] == 5
+    job = run(job)
+    assert (job.state, job.files_total) == (JobState.COMPLETED, 5), picture()
     assert {path.name: path.read_bytes() for path in source.iterdir()} == {
         "lost": b"lost" * 100,
         "changed": b"changed" * 100,
@@ -120,7 +126,7 @@ def test_a_preview_that_fails_says_why_and_offers_no_restore(operator: Client, s
 
 
 def test_space_that_is_lacking_is_said_first(operator: Client, subclient: Subclient) -> None:
-    figures = ("files_new", "files_replaced", "files_same", "files_kept", "existing", "newer", "older")
+    figures = ("files_new", "files_replaced", "files_alike", "files_same", "files_kept", "existing", "newer", "older")
     found: dict[str, object] = dict.fromkeys((*figures, "conflicts_total"), 0) | {"conflicts": []}
     found |= {"spaces": [{"where": "/srv", "needed_bytes": 2**40, "free_bytes": 2**30}]}
     job = make_job(

@@ -131,7 +131,8 @@ class _Restore:
             links_name=links_name(),
             board=board,
         )
-        if first.selection.is_whole and not self._plan.strip_prefix:
+        coordinator.files_total, coordinator.bytes_total = self._plan.files_expected, self._plan.bytes_expected
+        if first.selection.is_whole and not self._plan.strip_prefix and coordinator.files_total is None:
             coordinator.files_total, coordinator.bytes_total = self._totals
         self._sink.emit(PhaseStarted(phase=PhaseName.RESTORE))
         try:

@@ -81,8 +81,8 @@ class Command(JobCommand):
     def _tell_findings(self, found: dict[str, Any]) -> None:
         self.stdout.write(
             f"  {found['files_new']} new, {found['files_replaced']} replaced, {found['files_kept']} stay, "
-            f"{found['files_same']} the same already; there now {found['existing']}: "
-            f"{found['newer']} newer, {found['older']} older"
+            f"{found['files_same']} the same already, {found['files_alike']} to be compared; "
+            f"there now {found['existing']}: {found['newer']} newer, {found['older']} older"
         )
         for space in found["spaces"]:
             needed, free = bytes_text(space["needed_bytes"]), bytes_text(space["free_bytes"])

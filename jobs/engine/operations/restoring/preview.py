@@ -40,7 +40,7 @@ class _Preview:
         self._sink, self._control, self._clock = sink, control, clock
         self._next_progress = clock.monotonic() + _PROGRESS_SECONDS
         self._nodes = 0
-        self._existing = self._newer = self._older = self._conflicts_total = 0
+        self._existing = self._newer = self._older = self._alike = self._conflicts_total = 0
         self._conflicts: list[Conflict] = []
         self._linked: set[tuple[int, int]] = set()
         self._target = os.fsencode(plan.target)
@@ -57,6 +57,7 @@ class _Preview:
     def found(self) -> RestorePreview:
         return RestorePreview(
             existing=self._existing,
+            alike=self._alike,
             newer=self._newer,
             older=self._older,
             conflicts_total=self._conflicts_total,
@@ -156,7 +157,9 @@ class _Preview:
         elif existing.st_mtime_ns < node.mtime_ns:
             self._older += 1
         fate = _FATES.get(decision)
-        if fate is not None and not _is_alike(node, existing, decision):
+        if _is_alike(node, existing, decision):
+            self._alike += 1
+        elif fate is not None:
             self._conflict(node, path, existing, fate)
 
     def _conflict(self, node: Node, path: bytes, existing: os.stat_result, fate: Fate) -> None:
