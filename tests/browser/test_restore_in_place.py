@@ -61,7 +61,7 @@ def test_V2_a_basket_in_place_with_conflicts_is_byte_identical_in_the_end(
         conflicts = page.get_by_role("table")
         expect(conflicts).to_contain_text("quarter 1/figures 1.csv", timeout=JOB_MS)
         expect(conflicts).to_contain_text("Newer")
-        expect(page.get_by_text("1 files that are not there")).to_be_visible()
+        expect(page.get_by_text("1 file that is not there")).to_be_visible()
         expect(page.get_by_text("snapshots go before media").or_(page.get_by_text("the only copy"))).to_be_visible()
         assert (source / "reports" / "quarter 1" / "figures 1.csv").read_text() == "overwritten by mistake"
         preview = Job.objects.get(operation=Operation.RESTORE)
