@@ -7,6 +7,7 @@ from django.urls import URLPattern, URLResolver, path
 from jobs.views import (
     browse,
     damage,
+    diff,
     download,
     history,
     job,
@@ -20,9 +21,11 @@ from jobs.views import (
     restore_preview,
     revert,
     schedules,
+    search,
     testing,
     theme,
     upkeep,
+    versions,
 )
 
 _subclient = "protect/<str:server>/<str:name>/"
@@ -67,6 +70,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("schedules/<int:pk>/", schedules.schedule, name="schedule"),
     path("schedules/<int:pk>/run/", schedules.run_now, name="schedule-run"),
     path("restore/", restore.restore, name="restore"),
+    path("restore/search/", search.search_everything, name="restore-search"),
+    path("restore/versions/<str:server>/<str:name>/", versions.versions, name="restore-versions"),
+    path("restore/diff/<str:server>/<str:name>/", diff.diff, name="restore-diff"),
     path("restore/<int:pk>/", browse.browse, name="browse"),
     path("restore/<int:pk>/basket/", restore.change_basket, name="change-basket"),
     path("restore/<int:pk>/download/", download.download, name="download"),

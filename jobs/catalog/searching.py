@@ -176,8 +176,8 @@ class Found:
 NOTHING: Final = Found(results=(), after=None, total=0, is_all=True, is_all_looked_at=True)
 
 
-def search(user: Person, question: Question, *, after: Key | None = None, limit: int = PAGE) -> Found:
-    """The page behind ``after`` of what the user may see. Raises CannotSearch."""
+def search(user: Person | None, question: Question, *, after: Key | None = None, limit: int = PAGE) -> Found:
+    """The page behind ``after`` of what the user may see; None = a command, which sees all. Raises CannotSearch."""
     check(question)
     scope = _scope(user, question)
     if scope == []:
@@ -241,11 +241,11 @@ def _has_trigram(text: str) -> bool:
     return False
 
 
-def _scope(user: Person, question: Question) -> list[int] | None:
+def _scope(user: Person | None, question: Question) -> list[int] | None:
     """The subclients to look into, None = all there are."""
-    if question.file_server is None and question.subclient_id is None and sees_everything(user):
+    if question.file_server is None and question.subclient_id is None and (user is None or sees_everything(user)):
         return None
-    found = visible_subclients(user)
+    found = Subclient.objects.all() if user is None else visible_subclients(user)
     if question.file_server is not None:
         found = found.filter(file_server__name=question.file_server)
     if question.subclient_id is not None:

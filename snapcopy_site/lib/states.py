@@ -53,6 +53,9 @@ LOOKS: dict[str, Look] = {
     "deleting": Look("idle", "running", "Deleting", spins=True),
     "deleted": Look("idle", "delete", "Deleted"),
     "missing": Look("bad", "warn", "Missing on storage"),
+    # a path from one point to another (deleted is that of a snapshot)
+    "added": Look("ok", "plus", "Added"),
+    "changed": Look("warn", "edit", "Changed"),
     # protection (RULES D1)
     "protected": Look("ok", "protect", "Protected"),
     "overdue": Look("warn", "warn", "Copy overdue"),

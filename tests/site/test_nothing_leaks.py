@@ -31,6 +31,7 @@ TAKES: Final = {
         policies:policy_list policies:restart_list policies:schedule_create policies:settings
         policies:subclient_create policies:subclient_list policies:user_create policies:user_list policies:wizard
         policies:wizard_media policies:wizard_policy
+        restore-search
     """,
     "subclient": """
         acknowledge-source
@@ -38,7 +39,9 @@ TAKES: Final = {
         catalog-now
         copy-now
         drill-now
+        restore-diff
         restore-subclient
+        restore-versions
         snapshot-now
         subclient
         subclient-live
