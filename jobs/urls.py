@@ -7,6 +7,7 @@ from django.urls import URLPattern, URLResolver, path
 from jobs.views import (
     browse,
     damage,
+    deletion,
     diff,
     download,
     history,
@@ -53,7 +54,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("snapshots/<int:pk>/unmount/", mounts.unmount, name="snapshot-unmount"),
     path("snapshots/<int:pk>/keep-mounted/", mounts.keep, name="snapshot-keep-mounted"),
     path("snapshots/<int:pk>/revert/", revert.revert, name="snapshot-revert"),
-    path("snapshots/<int:pk>/delete/", protect.delete_snapshot, name="snapshot-delete"),
+    path("snapshots/<int:pk>/delete/", deletion.delete_snapshot, name="snapshot-delete"),
     path("jobs/", history.job_list, name="job-list"),
     path("jobs/rows/", history.job_rows, name="job-rows"),
     path("jobs/export.csv", history.job_csv, name="job-csv"),

@@ -29,6 +29,7 @@ SnapCopy: snapshots of file servers, and backup copies of them on any media
   snapcopy mount [FILESERVER/SUBCLIENT] [--hours N]    make a snapshot readable on a node; list what is
   snapcopy unmount SNAPSHOT                            take it away again
   snapcopy revert FILESERVER/SUBCLIENT --snapshot NAME put the live data back; --preview says what it costs
+  snapcopy delete-snapshot FILESERVER/SUBCLIENT --snapshot NAME   from its storage
   snapcopy reconcile FILESERVER [--wait]               compare what a storage holds with what is recorded
   snapcopy age [--preview]                             mark what is over its retention
   snapcopy prune [MEDIUM]                              free the space of what is aged

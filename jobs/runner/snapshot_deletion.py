@@ -13,7 +13,7 @@ from jobs.models import Snapshot, SnapshotState
 from jobs.runner import secondary_copy
 from jobs.runner.references import ref_from_row
 from jobs.runner.task import Task
-from jobs.selectors import holds_on
+from jobs.services.deletion import holds_against, record_deletion
 from jobs.services.failures import ConfigurationDeleted
 from jobs.services.outcomes import Done, Failed, Outcome
 from policies.resolve import build_engine
@@ -28,8 +28,7 @@ def run(task: Task) -> Outcome:
         raise ConfigurationDeleted("The snapshot of this job is not known any more.")
     with transaction.atomic():
         snapshot = Snapshot.objects.select_for_update(of=("self",)).get(pk=task.job.snapshot_id)
-        mine = f"job {task.job.pk} works on it"
-        if held := [hold for hold in holds_on(snapshot) if hold != mine]:
+        if held := holds_against(task.job, snapshot):
             return Failed(code="snapshot-held", sentence=f"{snapshot.name} is held: {'; '.join(held)}.")
         _set(snapshot.pk, SnapshotState.DELETING)
     engine = build_engine(snapshot.subclient.file_server)
@@ -40,12 +39,11 @@ def run(task: Task) -> Outcome:
         _set(snapshot.pk, SnapshotState.PRESENT)
         raise
     task.tell("snapshot-deleted", f"Snapshot {snapshot.name} was deleted from the storage.")
-    return Done(result={"snapshot": snapshot.name}, record=partial(_set_deleted, snapshot.pk))
+    return Done(
+        result={"snapshot": snapshot.name},
+        record=partial(record_deletion, task.job, snapshot, now=timezone.now()),
+    )
 
 
 def _set(snapshot_id: int, state: SnapshotState) -> None:
     Snapshot.objects.filter(pk=snapshot_id).update(state=state)
-
-
-def _set_deleted(snapshot_id: int) -> None:
-    Snapshot.objects.filter(pk=snapshot_id).update(state=SnapshotState.DELETED, deleted_at=timezone.now())

@@ -3,13 +3,13 @@
 from .bulk import Answer, Order, order_jobs
 from .catalog import forget_lost, launch_catalog, launch_catalogs
 from .control import acknowledge_job, kill_job, resume_job, suspend_job
+from .deletion import launch_snapshot_deletion
 from .drills import launch_drill, launch_drills
 from .errors import CannotControl, CannotLaunch, JobRefusal, NothingNew
 from .launch import (
     launch_backup_copy,
     launch_demo,
     launch_snapshot,
-    launch_snapshot_deletion,
     launch_test,
 )
 from .launch_many import Launched, launch_backup_copies, launch_snapshots

@@ -29,7 +29,6 @@ from jobs.services.refusals import (
     first_backup_copy,
     hint_for_nothing,
     nothing_waits,
-    refuse_held,
     refuse_inactive,
     refuse_wrong_copy,
 )
@@ -144,30 +143,6 @@ def launch_test(
             **({"node": node.name} if node else {}),
         },
     )
-    return dispatch(job.pk)
-
-
-def launch_snapshot_deletion(
-    snapshot: Snapshot,
-    *,
-    user: Actor = None,
-    initiator: str = Initiator.PERSON,
-    how: str = How.WEB,
-    schedule_run: ScheduleRun | None = None,
-) -> Job:
-    """Delete a snapshot from its storage; its backup copies stay. Refused while something holds it (RULES V4)."""
-    with transaction.atomic():
-        snapshot = Snapshot.objects.select_for_update().get(pk=snapshot.pk)
-        refuse_held(snapshot)
-        job = create_job(
-            operation=Operation.DELETE_SNAPSHOT,
-            subclient=snapshot.subclient,
-            user=user,
-            initiator=initiator,
-            how=how,
-            snapshot=snapshot,
-            schedule_run=schedule_run,
-        )
     return dispatch(job.pk)
 
 

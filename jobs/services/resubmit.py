@@ -8,6 +8,7 @@ from jobs.models import How, Initiator, Job, Level, Operation, SnapshotReplica
 from jobs.progress import note
 from jobs.rules import states
 from jobs.services.catalog import catalog_wishes, launch_catalog
+from jobs.services.deletion import launch_snapshot_deletion
 from jobs.services.drills import drill_wishes, launch_drill
 from jobs.services.errors import CannotLaunch
 from jobs.services.launch import (
@@ -15,7 +16,6 @@ from jobs.services.launch import (
     launch_backup_copy,
     launch_demo,
     launch_snapshot,
-    launch_snapshot_deletion,
     launch_test,
 )
 from jobs.services.mounts import active_mount_of, launch_mount, launch_unmount

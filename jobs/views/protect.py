@@ -10,13 +10,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from jobs import services
 from jobs.forms import Action, MarkForm
-from jobs.models import Level, Snapshot
-from jobs.rules import states
-from jobs.selectors import holds_on
+from jobs.models import Level
 from jobs.selectors_pages.chain import chain, level_forecast
 from jobs.selectors_pages.protection import SubclientState, active_backup_copies, subclient_states
 from jobs.selectors_pages.upkeep import limit_warnings
@@ -26,11 +24,10 @@ from jobs.services.revert import can_revert
 from policies.models import CopyKind, Subclient
 from policies.selectors.visible import Person, visible_file_servers, visible_subclients
 from snapcopy_site.lib.paging import key_of
-from snapcopy_site.lib.roles import admin_required, operator_required, viewer_required
-from snapcopy_site.lib.templatetags.units import moment
+from snapcopy_site.lib.roles import operator_required, viewer_required
 
 from .answers import launch
-from .found import snapshot_or_404, subclient_or_404
+from .found import subclient_or_404
 
 
 @viewer_required
@@ -122,35 +119,6 @@ def catalog_now(request: HttpRequest, server: str, name: str) -> HttpResponseRed
         lambda: services.launch_catalog(found, everything=True, user=request.user),
         back=address(found),
     )
-
-
-@admin_required
-@require_http_methods(["GET", "HEAD", "POST"])
-def delete_snapshot(request: HttpRequest, pk: int) -> HttpResponse:
-    """Ask, then delete it from the storage by a job; refused while something holds it (RULES V4)."""
-    snapshot = snapshot_or_404(request.user, pk)
-    back = address(snapshot.subclient)
-    if request.method == "POST":
-        return launch(request, lambda: services.launch_snapshot_deletion(snapshot, user=request.user), back=back)
-    context = {
-        "question": f"Delete the snapshot of {moment(snapshot.taken_at)}?",
-        "consequence": _consequence(snapshot),
-        "blockers": [f"{hold[:1].upper()}{hold[1:]}." for hold in holds_on(snapshot)],
-        "submit": "Delete the snapshot",
-        "cancel": back,
-        "breadcrumb": snapshot.subclient.path,
-        "breadcrumb_url": back,
-    }
-    return render(request, "components/confirm.html", context)
-
-
-def _consequence(snapshot: Snapshot) -> str:
-    """What is lost and what stays."""
-    copies = snapshot.backup_copies.filter(state__in=states.ON_MEDIA).count()
-    if not copies:
-        return f"{snapshot.name} has no backup copy: its data can then not be restored any more."
-    stay = "Its backup copy stays" if copies == 1 else f"Its {copies} backup copies stay"
-    return f"{snapshot.name} goes from the storage. {stay} on media and can be restored."
 
 
 def context(

@@ -303,8 +303,14 @@ def test_a_held_snapshot_is_not_deleted(enter: Enter, subclient: Subclient) -> N
     assert "It is pinned." in page
     assert "It is still to be copied to backup." in page
     assert "Delete the snapshot</button>" not in page
+    assert "Unpin it on the page of its subclient" in page
     assert "is held" in enter(Role.ADMIN).post(address, follow=True).content.decode()
+    wrong = enter(Role.ADMIN).post(address, {"force": "1", "reason": " "})
+    assert (wrong.status_code, "Say why" in wrong.content.decode()) == (422, True)
     assert not Job.objects.filter(operation=Operation.DELETE_SNAPSHOT).exists()
+    make_node()
+    enter(Role.ADMIN).post(address, {"force": "1", "reason": "the array is full"})
+    assert Job.objects.get(operation=Operation.DELETE_SNAPSHOT).parameters == {"forced": "the array is full"}
 
 
 def test_d1_deleting_a_copied_snapshot_leaves_the_subclient_protected(subclient: Subclient) -> None:
