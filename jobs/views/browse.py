@@ -1,4 +1,4 @@
-"""A folder of one point like a file manager: from the catalog, or, where there is none, from the backup copy itself."""
+"""A folder of one point like a file manager: from the catalog, or, where there is none, from what holds the point."""
 
 from __future__ import annotations
 
@@ -29,10 +29,9 @@ from policies.selectors.visible import visible_subclients
 from snapcopy_site.lib.roles import operator_required
 
 from .catalog_listing import catalog_listing
-from .listing import listing
-from .opened import browser_of, on_media
 from .restore import basket_rows, chosen_copy, kept, point_or_404, query_of_copy
 from .stored_paths import asked_path, common_folder, crumbs, display, parent, query_of_path
+from .uncatalogued import uncatalogued
 
 SORTS: Final = (
     ("name", "Name"),
@@ -113,10 +112,7 @@ def browse(request: HttpRequest, pk: int) -> HttpResponse:
             context |= _from_catalog(request, point, path, wish)
         else:
             context |= {"can_catalog": catalogable(point.subclient).filter(pk=pk).exists()}
-            row = on_media(point, chosen)
-            context |= {"row": row}
-            after = request.GET.get("after", "")
-            context |= {"listing": listing(path, browser_of(row).entries(path), text=wish.text, after=after)}
+            context |= uncatalogued(request, point, path, sources=sources, chosen=chosen)
     except EngineError as error:
         context |= {"error": error}
     return render(request, "jobs/browse.html", context, status=_status(context.get("error")))
