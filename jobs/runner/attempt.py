@@ -39,7 +39,7 @@ from jobs.runner.guard import Guard
 from jobs.runner.orders import MustStop, Orders
 from jobs.runner.task import Task
 from jobs.services.finish import end_attempt
-from jobs.services.outcomes import Failed, Interrupted, Killed, Outcome, Suspended, ToRetry
+from jobs.services.outcomes import Done, Failed, Interrupted, Killed, Outcome, Suspended, ToRetry
 
 logger = logging.getLogger(__name__)
 
@@ -123,6 +123,8 @@ class Attempt:
         try:
             self.recorder.flush()
             end_attempt(self.job_id, attempt=self.number, outcome=outcome)
+            if isinstance(outcome, Done) and outcome.afterwards is not None:
+                outcome.afterwards()
         except DatabaseError as error:
             connection.close()
             logger.warning("Job %s: its end could not be written (%s); it will be found.", self.job_id, error)

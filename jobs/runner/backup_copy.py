@@ -19,6 +19,7 @@ from jobs.runner import repository_copy
 from jobs.runner.cataloguing import catalog_phase
 from jobs.runner.copy_base import CopyBase, choose_base, is_on_media, store_level
 from jobs.runner.copy_record import DumpTokens, record_copy, usage_of
+from jobs.runner.former_files import forget_former
 from jobs.runner.references import ref_from_row
 from jobs.runner.snapshot_sources import ReplicaMissing, SnapshotSource, choose_source, replica_losses
 from jobs.runner.task import Task
@@ -92,6 +93,7 @@ def _copy(task: Task, row: BackupCopy, subclient: Subclient, copy: Copy, media: 
             usage=usage,
             dump=dump,
         ),
+        afterwards=partial(forget_former, task.job.pk, row.pk),
     )
 
 

@@ -12,6 +12,7 @@ from jobs.models import BackupCopy, Job
 from jobs.rules import levels
 from jobs.runner.copy_base import is_on_media
 from jobs.runner.copy_record import DumpTokens, record_copy, usage_of
+from jobs.runner.former_files import forget_former
 from jobs.runner.task import Task
 from jobs.selectors import last_copied
 from jobs.services.copy_states import DUMP_DATES, DUMPED_FROM, mark_copying
@@ -84,6 +85,7 @@ def _copy(  # noqa: PLR0917 - the row, where it comes from and where it goes
             usage=usage,
             dump=_dump_of(source),
         ),
+        afterwards=partial(forget_former, task.job.pk, row.pk),
     )
 
 

@@ -10,11 +10,15 @@ from jobs.engine.errors import EngineError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """It did its work. ``record`` writes the result's rows in the transaction that ends the job (RULES L4)."""
+    """It did its work. ``record`` writes the result's rows in the transaction that ends the job (RULES L4).
+
+    ``afterwards`` is done once that is committed; the job is over then, whatever becomes of it.
+    """
 
     exceptions: int = 0
     result: dict[str, object] = field(default_factory=dict)
     record: Callable[[], None] | None = None
+    afterwards: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

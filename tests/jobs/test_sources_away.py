@@ -10,12 +10,17 @@ from pathlib import Path
 import pytest
 
 from jobs.engine import errors
+from jobs.engine.repository.lock import locked
+from jobs.engine.repository.repository import Repository
 from jobs.engine.snapshots.directory import DirectoryEngine
-from jobs.models import BackupCopy, CopyState, Job, JobState, Snapshot, SnapshotState
+from jobs.models import BackupCopy, CopyState, Job, JobEvent, JobState, Snapshot, SnapshotState
+from jobs.runner import former_files
 from jobs.services import launch_backup_copy, launch_snapshot
 from policies.models import Subclient
+from policies.resolve import media_password, resolve_media
+from tests.interop.restic import Restic
 from tests.job_factories import make_node
-from tests.jobs.farm import configure, picture
+from tests.jobs.farm import PASSWORD, configure, picture
 from tests.jobs.here import run, work_off
 
 
@@ -99,15 +104,72 @@ def test_B7_a_recopy_from_an_offline_source_keeps_what_is_on_media(
     assert (row.state, bool(row.snapshot_file_id)) == (CopyState.COPIED, True), picture()
 
 
-def test_B4_a_recopy_remembers_the_file_it_replaced(subclient: Subclient) -> None:
-    run(launch_backup_copy(subclient))
-    row = BackupCopy.objects.order_by("pk")[0]
-    before = row.snapshot_file_id
-    run(launch_backup_copy(subclient, snapshot=row.snapshot, recopy=True))
+@pytest.fixture
+def restic(tmp_path: Path) -> Restic:
+    return Restic(repository=tmp_path / "media", password=PASSWORD)
+
+
+def recopied(row: BackupCopy) -> BackupCopy:
+    """Copied once more; the row as it is then."""
+    run(launch_backup_copy(row.snapshot.subclient, snapshot=row.snapshot, recopy=True))
     row.refresh_from_db()
     assert row.state == CopyState.COPIED, picture()
+    return row
+
+
+def copied(subclient: Subclient) -> BackupCopy:
+    run(launch_backup_copy(subclient))
+    return BackupCopy.objects.order_by("pk")[0]
+
+
+def snapshots(restic: Restic) -> list[str]:
+    return [one["id"] for one in restic.json("snapshots")]
+
+
+def test_B4_a_recopy_leaves_one_snapshot_file_the_new_one(subclient: Subclient, restic: Restic) -> None:
+    row = copied(subclient)
+    before = row.snapshot_file_id
+    assert before in snapshots(restic)
+    count = len(snapshots(restic))
+    row = recopied(row)
     assert row.snapshot_file_id != before
+    assert len(snapshots(restic)) == count
+    assert row.snapshot_file_id in snapshots(restic)
+    assert before not in snapshots(restic)
+    assert "former_files" not in row.tokens
+    restic.judge()
+
+
+def test_B4_a_recopy_that_fails_leaves_the_former_file(
+    subclient: Subclient, restic: Restic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = copied(subclient)
+    files = snapshots(restic)
+    with offline(monkeypatch, row.snapshot.name):
+        run(launch_backup_copy(subclient, snapshot=row.snapshot, recopy=True))
+    row.refresh_from_db()
+    assert row.state == CopyState.COPIED, picture()
+    assert (snapshots(restic), row.snapshot_file_id in files) == (files, True)
+
+
+def test_B4_in_a_repository_that_is_in_use_the_former_file_waits_for_the_next_recopy_or_pruning(
+    subclient: Subclient, restic: Restic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(former_files, "WAIT_SECONDS", 0.0)
+    row = copied(subclient)
+    before, count = row.snapshot_file_id, len(snapshots(restic))
+    media = row.media
+    driver = resolve_media(media)
+    with locked(Repository.open(driver, media_password(media)), exclusive=False):
+        row = recopied(row)
+    driver.close()
     assert row.tokens["former_files"] == [before]
+    assert len(snapshots(restic)) == count + 1
+    told = JobEvent.objects.get(code="former-left")
+    assert "until the medium is pruned" in told.sentence
+    row = recopied(row)
+    assert "former_files" not in row.tokens
+    assert len(snapshots(restic)) == count
 
 
 def test_B11_what_was_asked_for_while_a_copy_ran_follows_it(subclient: Subclient) -> None:

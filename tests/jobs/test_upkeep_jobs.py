@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
-from jobs.models import BackupCopy, CopyState, Job, JobState, Snapshot
+from jobs.engine.repository.lock import locked
+from jobs.engine.repository.repository import Repository
+from jobs.models import BackupCopy, CopyState, Job, JobEvent, JobState, Snapshot
 from jobs.selectors import jobs_needing_attention
 from jobs.services import (
     acknowledge_source,
@@ -21,8 +23,9 @@ from jobs.services import (
     launch_verify,
 )
 from policies.models import AuditEntry, Copy, Media, Subclient
+from policies.resolve import media_password, resolve_media
 from tests.interop.restic import Restic
-from tests.jobs.farm import PASSWORD, Farm, backup_copy_of, configure, picture, wait
+from tests.jobs.farm import PASSWORD, Farm, backup_copy_of, configure, picture, until, wait
 
 pytestmark = pytest.mark.interop
 
@@ -112,7 +115,11 @@ def test_R4_a_file_that_a_recopy_replaced_goes_and_what_is_meant_stays(
 ) -> None:
     row = snap_and_copy(subclient)
     replaced = row.snapshot_file_id
-    wait(launch_backup_copy(subclient, row.copy, snapshot=row.snapshot, recopy=True))
+    driver = resolve_media(row.media)
+    with locked(Repository.open(driver, media_password(row.media)), exclusive=False):
+        wait(launch_backup_copy(subclient, row.copy, snapshot=row.snapshot, recopy=True))
+        until(lambda: JobEvent.objects.filter(code="former-left").exists(), what="it cannot be removed at once")
+    driver.close()
     row.refresh_from_db()
     assert row.snapshot_file_id != replaced
     restic = Restic(repository=tmp_path / "media", password=PASSWORD)

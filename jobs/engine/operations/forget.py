@@ -55,7 +55,10 @@ class KeepPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForgetPlan:
-    """Either ``ids``, or a ``policy`` for the snapshot files that match ``hostname``, ``paths`` and ``tags``."""
+    """Either ``ids``, or a ``policy`` for the snapshot files that match ``hostname``, ``paths`` and ``tags``.
+
+    ``wait_seconds``: how long to wait for others to leave the repository.
+    """
 
     ids: tuple[FileId, ...] = ()
     policy: KeepPolicy | None = None
@@ -63,6 +66,7 @@ class ForgetPlan:
     paths: tuple[bytes, ...] | None = None
     tags: frozenset[str] = frozenset()
     dry_run: bool = False
+    wait_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +147,7 @@ def run(  # noqa: PLR0917 - the signature every operation shares
     sink.emit(PhaseStarted(phase=PhaseName.PREPARE))
     control.check()
     repository = Repository.open(media, password, clock=clock)
-    with locked(repository, exclusive=True, control=control) as lock:
+    with locked(repository, exclusive=True, wait_seconds=plan.wait_seconds, control=control) as lock:
         result = _choose(plan, list_snapshot_files(repository), now_ns=clock.now_ns())
         if plan.dry_run:
             return result
