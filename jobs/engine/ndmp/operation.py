@@ -15,7 +15,7 @@ from .values import DataState, HaltReason, Nothing
 
 _NOTHING: Final = Nothing()
 MOST_KEPT: Final = 10_000
-"""Results of single files that are kept; a recovery of millions sends one for each."""
+"""Lines, and files that could not be recovered, that are kept; more are only counted."""
 
 
 class HistoryTaker(Protocol):
@@ -31,7 +31,9 @@ class Operation:
         self.session = session
         self.halted: HaltReason | None = None
         self.reads: deque[messages.DataRead] = deque()
-        self.files: deque[messages.LogFile] = deque(maxlen=MOST_KEPT)
+        self.failed: list[messages.LogFile] = []
+        self.failed_count = 0
+        self.confirmed_count = 0
         self.log: deque[LogLine] = deque(maxlen=MOST_KEPT)
         self.errors: list[str] = []
         self._history = history
@@ -47,12 +49,20 @@ class Operation:
         elif isinstance(value, messages.DataRead):
             self.reads.append(value)
         elif isinstance(value, messages.LogFile):
-            self.files.append(value)
+            self._take_file(value)
         elif isinstance(value, messages.LogMessage):
             line = LogLine(value.kind, readable(value.text))
             self.log.append(line)
             if line.is_error and len(self.errors) < MOST_KEPT:
                 self.errors.append(line.text)
+
+    def _take_file(self, result: messages.LogFile) -> None:
+        if not result.status:
+            self.confirmed_count += 1
+            return
+        self.failed_count += 1
+        if len(self.failed) < MOST_KEPT:
+            self.failed.append(result)
 
     def history(self, code: int, body: bytes) -> None:
         """On the session's thread."""

@@ -52,10 +52,16 @@ class FileFailure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecoverResult:
-    """``sent_bytes`` of the image were asked for. ``failed`` are the files that the file server could not write."""
+    """``sent_bytes`` of the image were asked for.
+
+    ``failed`` are the files that the file server could not write, the first 10,000 of ``failed_count``. It confirmed
+    ``confirmed_count`` files; some confirm none, and then a name that is not in the image goes unnoticed.
+    """
 
     sent_bytes: int
     failed: tuple[FileFailure, ...]
+    failed_count: int
+    confirmed_count: int
     log: tuple[LogLine, ...]
 
 
@@ -78,8 +84,9 @@ def recover(
     """Run one recovery to its good end. ``progress`` gets the bytes sent so far, after each piece.
 
     Files that could not be written are in the result; it is for the caller to end as *completed with errors*. Raises
-    StreamIncomplete (ended badly, or an error was logged), SourceUnavailable, AnswerUnreadable, EngineUnsupported,
-    InvalidOptions (no names), what ``image`` raises and what the session's control raises; then it is aborted.
+    StreamIncomplete (ended badly, logged an error, or read nothing), SourceUnavailable, AnswerUnreadable,
+    EngineUnsupported, InvalidOptions (no names), what ``image`` raises and what the session's control
+    raises; then it is aborted.
     """
     if not order.names or not all(name.destination_path for name in order.names):
         raise InvalidOptions("Nothing to recover was named, or no place to put it.", field="names")
@@ -96,9 +103,19 @@ def recover(
             raise refusal("DATA_START_RECOVER", error, session.log)
         sent = _serve(operation, data, image, progress)
         operation.require_success("the recovery")
+        if not sent and not operation.failed_count:
+            raise StreamIncomplete(
+                "The file server says that the recovery went well, but asked for no byte of the image.",
+                log=tuple(line.text for line in operation.log),
+            )
         operation.stop()
-    failed = tuple(FileFailure(readable(file.name), _reason(file.status)) for file in operation.files if file.status)
-    return RecoverResult(sent_bytes=sent, failed=failed, log=tuple(operation.log))
+    return RecoverResult(
+        sent_bytes=sent,
+        failed=tuple(FileFailure(readable(file.name), _reason(file.status)) for file in operation.failed),
+        failed_count=operation.failed_count,
+        confirmed_count=operation.confirmed_count,
+        log=tuple(operation.log),
+    )
 
 
 def _serve(

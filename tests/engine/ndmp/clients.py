@@ -9,7 +9,10 @@ from jobs.engine.plan import Secret
 
 from .filer import HOME, PASSWORD, Filer
 
-SHORT = Waits(connect=2, answer=2, data_connect=0.5, idle=20, probe=20, halt=2, abort=2)
+PATIENT = Waits(connect=10, answer=10, data_connect=10, idle=20, probe=20, halt=10, abort=5)
+"""For what answers: a busy machine changes nothing."""
+HASTY = Waits(connect=0.3, answer=2, data_connect=0.3, idle=10, probe=10, halt=0.3, abort=0.3)
+"""For what never answers."""
 
 
 class MemoryImage:
@@ -38,7 +41,7 @@ def visit(
     *,
     password: str = PASSWORD,
     auth: AuthWay = AuthWay.SAFEST,
-    waits: Waits = SHORT,
+    waits: Waits = PATIENT,
     control: Control | None = None,
 ) -> Session:
     where = Server(host=HOME, port=server.port, password=Secret(password), auth=auth)

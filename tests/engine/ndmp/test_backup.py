@@ -31,7 +31,7 @@ from jobs.engine.ndmp.session import Session
 from jobs.engine.ndmp.transfer import DataPath, Direction, networks
 from jobs.engine.ndmp.values import ErrorCode, HaltReason, LogKind
 
-from .clients import SHORT, MemoryImage, visit
+from .clients import HASTY, PATIENT, MemoryImage, visit
 from .filer import HOME, STRANGER, Script, filer, log
 
 ORDER = BackupOrder(type="dump", environment=GENERIC.backup_environment("/vol/vol1"))
@@ -46,8 +46,11 @@ def run(script: Script, path: DataPath | None = None, **more: Any) -> tuple[Back
 
 
 def asked_in_a_failure(script: Script, kind: type[EngineError], words: str) -> list[str]:
-    """Run a backup that must fail so; what the file server was asked, and that the session still lives."""
-    with filer(script) as server, visit(server) as session:
+    """Run a backup that must fail so; what the file server was asked."""
+    waits = PATIENT
+    if script.halts is None or script.leaves_data_open or script.never_connects or script.data_from == STRANGER:
+        waits = HASTY
+    with filer(script) as server, visit(server, waits=waits) as session:
         with pytest.raises(kind, match=words):
             back_up(session, ORDER, MemoryImage())
         return server.asked
@@ -89,7 +92,7 @@ def test_a_session_makes_one_backup_after_another(goes_on_counting: bool) -> Non
         ({"posts": [log("inode 7 is unreadable")]}, StreamIncomplete, "logged 1 error. It said: inode 7 is unreadable"),
         ({"raw": b"\xff" * 64}, AnswerUnreadable, "announced a message of"),
         ({"raw": b"\x80\0\0\x04\0\0\0\0"}, AnswerUnreadable, "too early"),
-        ({"never_connects": True}, SourceUnavailable, r"did not open the data connection within 0\.5 s"),
+        ({"never_connects": True}, SourceUnavailable, r"did not open the data connection within 0\.3 s"),
         ({"data_from": STRANGER}, SourceUnavailable, r"offered from 127\.0\.0\.2, which is not allowed"),
         ({"refuses": {m.DATA_START_BACKUP: ErrorCode.ILLEGAL_ARGUMENTS}}, SourceMissing, "“/vol/vol1” as dump"),
         ({"refuses": {m.DATA_START_BACKUP: ErrorCode.FILE_NOT_FOUND}}, SourceMissing, "refuses to back up"),
@@ -197,13 +200,13 @@ def test_a_history_that_cannot_be_kept_ends_the_backup_with_that_error() -> None
 def test_silence_is_borne_as_long_as_the_file_server_says_that_it_works() -> None:
     """It answers every probe with more bytes processed; when these stand still too, it is given up."""
     script = Script(hangs_after=10, counts=0)
-    waits = replace(SHORT, idle=0.9, probe=0.25)
+    waits = replace(PATIENT, idle=1.2, probe=0.25)
 
     with filer(script) as server, visit(server, waits=waits) as session:
         began = time.monotonic()
         counting = threading.Thread(target=_count_up, args=(script, session, began + 1.5))
         counting.start()
-        with pytest.raises(SourceUnavailable, match=r"Nothing moved for 0\.9 s"):
+        with pytest.raises(SourceUnavailable, match=r"Nothing moved for 1\.2 s"):
             back_up(session, ORDER, MemoryImage())
         assert time.monotonic() - began > 1.5
         counting.join()

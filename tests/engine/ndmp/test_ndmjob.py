@@ -172,6 +172,20 @@ def test_selected_files_come_back_with_and_without_direct_access(ndmp_host: Ndmp
         assert (tmp_path / name).read_text() == "hello " * 1000
 
 
+def test_a_name_that_is_not_in_the_image_is_confirmed_by_nobody(ndmp_host: NdmpHost, tmp_path: Path) -> None:
+    """This server says that it went well, and tells nothing of single files."""
+    fill(ndmp_host.root)
+
+    def work() -> None:
+        with come() as session:
+            done = dump(session, ndmp_host.root)
+            found = bring_back(session, done, (WantedName(b"missing", os.fsencode(tmp_path / "one")),))
+        assert (found.confirmed_count, found.failed_count) == (0, 0)
+
+    ndmp_host.run(work)
+    assert not (tmp_path / "one").exists()
+
+
 def test_a_path_that_does_not_exist_sends_nothing_and_is_no_backup(ndmp_host: NdmpHost) -> None:
     """The server itself says that all went well."""
 

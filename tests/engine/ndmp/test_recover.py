@@ -23,7 +23,7 @@ from jobs.engine.ndmp.recover import FileFailure, RecoverOrder, RecoverResult, b
 from jobs.engine.ndmp.transfer import DataPath, Direction
 from jobs.engine.ndmp.values import TO_THE_END, UNKNOWN, ErrorCode, HaltReason, LogKind, Pair, WantedName
 
-from .clients import MemoryImage, visit
+from .clients import HASTY, PATIENT, MemoryImage, visit
 from .filer import Filer, Script, filer, log
 
 IMAGE = bytes(range(256)) * 12_000
@@ -32,7 +32,8 @@ ORDER = RecoverOrder(type="dump", environment=GENERIC.recover_environment(STORED
 
 
 def run(server: Filer, order: RecoverOrder = ORDER, **more: Any) -> RecoverResult:
-    with visit(server) as session:
+    waits = HASTY if server.script.never_connects else PATIENT
+    with visit(server, waits=waits) as session:
         return recover(session, order, MemoryImage(IMAGE), **more)
 
 
@@ -44,7 +45,7 @@ def test_the_whole_image_is_sent_and_then_an_end_of_file(direction: Direction) -
         result = run(server, order, progress=told.append)
         assert bytes(server.got) == IMAGE
         (request,) = [one for one in server.requests if isinstance(one, m.StartRecover)]
-    assert result == RecoverResult(sent_bytes=len(IMAGE), failed=(), log=())
+    assert result == RecoverResult(sent_bytes=len(IMAGE), failed=(), failed_count=0, confirmed_count=0, log=())
     assert told[-1] == len(IMAGE)
     assert Pair("ACL_START", "512") in request.environment
     assert request.names == (WantedName(b"", b"/vol/restored", b"", b"", UNKNOWN, UNKNOWN),)
@@ -82,8 +83,13 @@ def test_a_file_server_that_has_enough_may_hang_up() -> None:
 def test_files_that_could_not_be_written_are_named_with_the_reason() -> None:
     results = [m.LogFile("a", 0), m.LogFile("b", 2), m.LogFile("c", 1), m.LogFile("d", 77)]
     with filer(Script(file_results=results)) as server:
-        found = run(server).failed
-    assert found == (FileFailure("b", "not found"), FileFailure("c", "permission"), FileFailure("d", "status 77"))
+        found = run(server)
+    assert (found.failed_count, found.confirmed_count) == (3, 1)
+    assert found.failed == (
+        FileFailure("b", "not found"),
+        FileFailure("c", "permission"),
+        FileFailure("d", "status 77"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -95,6 +101,7 @@ def test_files_that_could_not_be_written_are_named_with_the_reason() -> None:
         ({"posts": [log("a"), log("b"), log("c", LogKind.WARNING)]}, StreamIncomplete, "logged 2 errors"),
         ({"reads": [m.DataRead(1 << 50, TO_THE_END)]}, StreamIncomplete, "asks for byte 1125899906842624"),
         ({"refuses": {m.DATA_START_RECOVER: ErrorCode.NOT_SUPPORTED}}, EngineUnsupported, "DATA_START_RECOVER"),
+        ({"reads": []}, StreamIncomplete, "asked for no byte"),
         ({"never_connects": True}, SourceUnavailable, "did not open the data connection"),
     ],
     ids=str,
@@ -104,6 +111,19 @@ def test_a_recovery_that_ends_badly_is_an_error(change: dict[str, Any], kind: ty
         with pytest.raises(kind, match=words):
             run(server)
         assert "DATA_STOP" in server.asked
+
+
+def test_files_that_fail_before_anything_is_read_are_a_result() -> None:
+    with filer(Script(reads=[], file_results=[m.LogFile("b", 2)])) as server:
+        assert run(server).failed == (FileFailure("b", "not found"),)
+
+
+def test_of_very_many_failures_the_first_are_named_and_all_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.engine.ndmp.operation.MOST_KEPT", 2)
+    with filer(Script(file_results=[m.LogFile(name, 1) for name in "abc"] + [m.LogFile("d", 0)] * 3)) as server:
+        found = run(server)
+    assert [failure.name for failure in found.failed] == ["a", "b"]
+    assert (found.failed_count, found.confirmed_count) == (3, 3)
 
 
 @pytest.mark.parametrize("names", [(), (WantedName(b"a", b""),)])

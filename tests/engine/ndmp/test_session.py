@@ -22,14 +22,11 @@ from jobs.engine.events import FreeRun
 from jobs.engine.ndmp import messages as m
 from jobs.engine.ndmp.login import AuthWay, Server, capabilities, connect, md5_digest
 from jobs.engine.ndmp.profiles import ONTAP, suggested
-from jobs.engine.ndmp.session import Waits
 from jobs.engine.ndmp.values import BackupAbility, ConnectionReason, ErrorCode, LogKind, Nothing
 from jobs.engine.plan import Secret
 
-from .clients import SHORT, visit
+from .clients import HASTY, PATIENT, visit
 from .filer import HOME, Script, filer, log
-
-HASTY = Waits(connect=0.4, answer=0.4, data_connect=0.4, idle=1, probe=1, halt=0.4, abort=0.4)
 
 
 @pytest.mark.parametrize("auth", [AuthWay.SAFEST, AuthWay.MD5, AuthWay.TEXT])
@@ -97,23 +94,24 @@ def test_extensions_that_are_never_told_are_not_waited_for(monkeypatch: pytest.M
         (m.ConnectionStatus(ConnectionReason.SHUTDOWN, 4, ""), SourceUnavailable, "shuts down"),
         (m.ConnectionStatus(ConnectionReason.CONNECTED, 3, ""), EngineUnsupported, "speaks version 3"),
         (b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", AnswerUnreadable, "announced a message of"),
-        (bytes(400), SourceUnavailable, "said nothing for 0.4 s"),
+        (bytes(400), SourceUnavailable, "said nothing for 0.3 s"),
         (b"\x80\0\0\x04abcd", AnswerUnreadable, "ends 4 bytes too early"),
-        (None, SourceUnavailable, "said nothing for 0.4 s"),
+        (None, SourceUnavailable, "said nothing for 0.3 s"),
     ],
 )
 def test_whoever_is_no_ndmp_service_for_us_is_told_apart(
     greeting: m.ConnectionStatus | bytes | None, kind: type[EngineError], words: str
 ) -> None:
+    waits = HASTY if "said nothing" in words else PATIENT
     with filer(Script(greeting=greeting)) as server, pytest.raises(kind, match=words):
-        visit(server, waits=HASTY)
+        visit(server, waits=waits)
 
 
 def test_nobody_there_names_the_place() -> None:
     with socket.create_server((HOME, 0)) as free:
         port = free.getsockname()[1]
     with pytest.raises(SourceUnavailable, match=f"{HOME}:{port} cannot be reached"):
-        connect(Server(host=HOME, port=port, password=Secret("x")), FreeRun(), waits=SHORT)
+        connect(Server(host=HOME, port=port, password=Secret("x")), FreeRun(), waits=PATIENT)
 
 
 def test_a_version_that_is_refused_is_said() -> None:
