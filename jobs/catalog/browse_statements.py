@@ -72,7 +72,11 @@ def others(
     sort: str, *, is_descending: bool, has_key: bool, has_text: bool, with_gone: bool, with_folders: bool = False
 ) -> str:
     """What lies in a folder and is none, or with ``with_folders`` all that lies in it."""
-    where = _narrowed("entry.name", sort, is_descending, has_key=has_key, has_text=has_text)
+    if has_text:
+        return _named(
+            sort, is_descending=is_descending, has_key=has_key, with_gone=with_gone, with_folders=with_folders
+        )
+    where = _narrowed("entry.name", sort, is_descending, has_key=has_key, has_text=False)
     if not with_folders:
         where.append("entry.kind <> 'd'")
     where = ["entry.folder_id = %(folder)s", "entry.first_at <= %(at)s", _LAST if with_gone else _THERE, *where]
@@ -83,13 +87,38 @@ WHERE {" AND ".join(where)}
 {_ordered("entry.name", sort, is_descending)}"""
 
 
+def _named(sort: str, *, is_descending: bool, has_key: bool, with_gone: bool, with_folders: bool) -> str:
+    """The same, of names that hold the text: an index tells the names, and only for those versions are looked at."""
+    by_name = not sort_column(sort)
+    where = ["true"] if by_name else _narrowed("entry.name", sort, is_descending, has_key=has_key, has_text=False)
+    where += [] if with_gone else [_THERE]
+    where += [] if with_folders else ["entry.kind <> 'd'"]
+    names = _narrowed("version.name", "name", is_descending, has_key=has_key and by_name, has_text=True)
+    return f"""
+SELECT {_ENTRY}
+FROM (
+    SELECT DISTINCT version.name
+    FROM jobs_catalogversion version
+    WHERE version.folder_id = %(folder)s AND {" AND ".join(names)}
+) named
+CROSS JOIN LATERAL (
+    SELECT {_COLUMNS}
+    FROM jobs_catalogversion version
+    WHERE version.folder_id = %(folder)s AND version.name = named.name AND version.first_at <= %(at)s
+    ORDER BY version.first_at DESC
+    LIMIT 1
+) entry
+WHERE {" AND ".join(where)}
+{_ordered("named.name", sort, is_descending)}"""
+
+
 def sort_column(sort: str) -> str:
     """The column to sort by before the name, '' = by name alone."""
     return SORTED_BY[sort]
 
 
 def _narrowed(name: str, sort: str, is_descending: bool, *, has_key: bool, has_text: bool) -> list[str]:
-    # Not the expression of the trigram index: that finds the text in all folders first, which costs more than this one.
+    # Not the expression of the trigram index: that finds the text in all folders first, which costs more than in one.
     found = [f"upper({name} || '') LIKE upper(%(text)s)"] if has_text else []
     if has_key:
         column, beyond = sort_column(sort), "<" if is_descending else ">"
