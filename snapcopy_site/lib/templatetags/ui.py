@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from django import template
 from django.contrib.auth.models import AbstractBaseUser
@@ -30,8 +31,17 @@ def icon(name: str, extra: str = "") -> SafeString:
     ``{% icon "copy" %}``, ``{% icon "ok" "icon-l tone-ok" %}``.
     """
     return format_html(
-        '<svg class="icon {}" aria-hidden="true"><use href="{}#{}"></use></svg>', extra, static("img/icons.svg"), name
+        '<svg class="icon {}" aria-hidden="true"><use href="{}#{}"></use></svg>',
+        extra,
+        _sprite(int(time.monotonic())),
+        name,
     )
+
+
+@lru_cache(maxsize=1)
+def _sprite(_second: int) -> str:
+    """The address of the icons, looked for once a second: a folder's page has hundreds of them."""
+    return static("img/icons.svg")
 
 
 @register.simple_tag
