@@ -90,7 +90,7 @@ WHERE {" AND ".join(where)}
 def _named(sort: str, *, is_descending: bool, has_key: bool, with_gone: bool, with_folders: bool) -> str:
     """The same, of names that hold the text: an index tells the names, and only for those versions are looked at."""
     by_name = not sort_column(sort)
-    where = ["true"] if by_name else _narrowed("entry.name", sort, is_descending, has_key=has_key, has_text=False)
+    where = [] if by_name else _narrowed("entry.name", sort, is_descending, has_key=has_key, has_text=False)
     where += [] if with_gone else [_THERE]
     where += [] if with_folders else ["entry.kind <> 'd'"]
     names = _narrowed("version.name", "name", is_descending, has_key=has_key and by_name, has_text=True)
@@ -108,7 +108,7 @@ CROSS JOIN LATERAL (
     ORDER BY version.first_at DESC
     LIMIT 1
 ) entry
-WHERE {" AND ".join(where)}
+WHERE {" AND ".join(where or ["true"])}
 {_ordered("named.name", sort, is_descending)}"""
 
 
