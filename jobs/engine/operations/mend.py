@@ -236,12 +236,16 @@ class _Mend:
 
     def _tell(self, result: MendResult) -> None:
         for label, count in result.brought.items():
-            self._notice(Level.INFO, "blobs-back", f"{count:,} blobs came back from {label}.")
+            self._notice(Level.INFO, "blobs-back", f"{_counted(count, 'blob')} came back from {label}.")
         if result.packs_removed:
-            replaced = f"{result.packs_removed:,} damaged packs were replaced"
-            self._notice(Level.INFO, "packs-replaced", f"{replaced}; {result.blobs_saved:,} blobs in them were whole.")
+            was = "was" if result.packs_removed == 1 else "were"
+            replaced = f"{_counted(result.packs_removed, 'damaged pack')} {was} replaced"
+            whole = f"whole in what was replaced: {_counted(result.blobs_saved, 'blob')}"
+            self._notice(Level.INFO, "packs-replaced", f"{replaced}; {whole}.")
         if result.blobs_lost:
-            self._notice(Level.WARNING, "blobs-lost", f"{result.blobs_lost:,} blobs are in no place that was asked.")
+            are = "is" if result.blobs_lost == 1 else "are"
+            sentence = f"{_counted(result.blobs_lost, 'blob')} {are} in no place that was asked."
+            self._notice(Level.WARNING, "blobs-lost", sentence)
 
     def _notice(self, level: Level, code: str, sentence: str) -> None:
         self._sink.emit(Notice(level=level, code=code, sentence=sentence))
@@ -258,6 +262,10 @@ class _Told(Storing):
 class _Quiet:
     def emit(self, _event: object) -> None:
         return None
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _capital(text: str) -> str:
