@@ -104,6 +104,8 @@ def _grow(tree: Path) -> None:
         for name in range(12):
             (folder / f"file-{name}").write_bytes(os.urandom(2000 + 100 * name))
     (tree / "large").write_bytes(os.urandom(5 << 20))
+    # What a file is before it is changed stays in another one, so that the newest snapshot has every content.
+    shutil.copyfile(tree / "folder-1" / "below" / "file-1", tree / "file-as-it-was")
 
 
 @pytest.fixture(scope="module")
