@@ -53,6 +53,9 @@ PHASE_WORDS: Final[dict[str, str]] = {
     PhaseName.METADATA: "Restore metadata",
     PhaseName.CHECK: "Check",
     PhaseName.PRUNE: "Delete",
+    PhaseName.MOUNT: "Mount",
+    PhaseName.UNMOUNT: "Unmount",
+    PhaseName.REVERT: "Revert",
     PhaseName.FINISH: "Finish",
 }
 

@@ -20,6 +20,7 @@ from jobs.models import CopyState, Job, JobState, Operation
 from jobs.selectors_pages import history
 from jobs.selectors_pages.overview import _days_to_full
 from jobs.selectors_pages.protection import subclient_states
+from jobs.views.card import EXPECTED, PHASE_WORDS
 from policies.models import AuditEntry, Subclient
 from snapcopy_site.lib.roles import Role
 from tests.factories import backup_copy_of, make_media, make_policy, make_subclient, make_user
@@ -144,6 +145,10 @@ def test_an_order_that_cannot_be_taken_says_so(enter: Enter, subclient: Subclien
     job = make_job(state=JobState.COMPLETED, subclient=subclient)
     page = enter(Role.OPERATOR).post(reverse("job-order", args=(job.pk, "kill")), follow=True)
     assert "already over" in page.content.decode()
+
+
+def test_every_phase_that_is_ahead_has_a_word() -> None:
+    assert {name for names in EXPECTED.values() for name in names} <= PHASE_WORDS.keys()
 
 
 def test_an_unknown_order_or_job_is_not_found(enter: Enter) -> None:
