@@ -8,12 +8,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
-from ..errors import EngineError, SourceUnavailable, StreamIncomplete
+from ..errors import AnswerUnreadable, EngineError, SourceUnavailable, StreamIncomplete
 from . import messages
 from .session import LOOK_SECONDS, LogLine, Session, readable
 from .values import DataState, HaltReason, Nothing
 
 _NOTHING: Final = Nothing()
+MOST_READS: Final = 100_000
+"""Pieces of the image that are asked for and not sent yet."""
 MOST_KEPT: Final = 10_000
 """Lines, and files that could not be recovered, that are kept; more are only counted."""
 
@@ -48,6 +50,8 @@ class Operation:
             self.halted = value.reason
         elif isinstance(value, messages.DataRead):
             self.reads.append(value)
+            if len(self.reads) > MOST_READS:
+                raise AnswerUnreadable(f"The file server asked for {MOST_READS} pieces at once without taking any.")
         elif isinstance(value, messages.LogFile):
             self._take_file(value)
         elif isinstance(value, messages.LogMessage):

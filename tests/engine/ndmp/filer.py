@@ -267,8 +267,18 @@ class Visit:
 
     def _recover(self) -> None:
         data = self._open_data()
+        if self.script.raw:
+            self.connection.sendall(self.script.raw)
         for read in self.script.reads:
             self.post(m.NOTIFY_DATA_READ, read)
+            if self.script.hangs_after is not None:
+                self.server.reached.set()
+                self.halted.wait(20)
+                return
+            if self.script.dies_after is not None:
+                data.recv(self.script.dies_after)
+                self.cut()
+                return
             wanted = 1 << 62 if read.length == v.TO_THE_END else read.length
             wanted = wanted if self.script.hangs_up_after is None else self.script.hangs_up_after
             with contextlib.suppress(OSError):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from jobs.engine.errors import (
+    AnswerUnreadable,
     EngineError,
     EngineUnsupported,
     InvalidOptions,
@@ -19,9 +20,11 @@ from jobs.engine.errors import (
 )
 from jobs.engine.ndmp import messages as m
 from jobs.engine.ndmp.profiles import GENERIC
+from jobs.engine.ndmp.records import framed
 from jobs.engine.ndmp.recover import FileFailure, RecoverOrder, RecoverResult, batches, everything, recover
 from jobs.engine.ndmp.transfer import DataPath, Direction
 from jobs.engine.ndmp.values import TO_THE_END, UNKNOWN, ErrorCode, HaltReason, LogKind, Pair, WantedName
+from jobs.engine.ndmp.xdr import encode
 
 from .clients import HASTY, PATIENT, MemoryImage, visit
 from .filer import Filer, Script, filer, log
@@ -124,6 +127,54 @@ def test_of_very_many_failures_the_first_are_named_and_all_are_counted(monkeypat
         found = run(server)
     assert [failure.name for failure in found.failed] == ["a", "b"]
     assert (found.failed_count, found.confirmed_count) == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "words"),
+    [
+        ({"dies_after": 1000}, SourceUnavailable, "closed the NDMP session|broke"),
+        ({"raw": b"\xff" * 64}, AnswerUnreadable, "announced a message of"),
+    ],
+    ids=["dies", "garbage"],
+)
+def test_a_file_server_that_goes_mad_in_a_recovery_ends_it(
+    change: dict[str, Any], kind: type[EngineError], words: str
+) -> None:
+    with filer(Script(**change)) as server, visit(server) as session, pytest.raises(kind, match=words):
+        recover(session, ORDER, MemoryImage(IMAGE))
+
+
+def test_a_flood_of_wishes_that_are_not_taken_ends_a_recovery(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.engine.ndmp.operation.MOST_READS", 100)
+    header = m.Header(1, 0, m.MessageKind.REQUEST, m.NOTIFY_DATA_READ.code, 0, 0)
+    wish = framed(m.message(header, encode(m.NOTIFY_DATA_READ.body, m.DataRead(0, 1))))
+
+    class Slow(MemoryImage):
+        def read(self, offset: int, length: int) -> bytes:
+            session.wait(lambda: session.failure is not None, seconds=10, what="went on")
+            return super().read(offset, length)
+
+    wanted = pytest.raises(AnswerUnreadable, match="asked for 100 pieces")
+    with filer(Script(raw=wish * 200)) as server, visit(server) as session, wanted:
+        recover(session, ORDER, Slow(IMAGE))
+
+
+def test_a_stop_is_heard_while_the_file_server_takes_no_data() -> None:
+    stop = threading.Event()
+
+    class Control:
+        def check(self) -> None:
+            if stop.is_set():
+                raise Killed("killed")
+
+    def halfway(sent: int) -> None:
+        if sent > 1 << 20:
+            stop.set()
+
+    with filer(Script(hangs_after=0)) as server, visit(server, control=Control()) as session:
+        with pytest.raises(Killed):
+            recover(session, ORDER, MemoryImage(IMAGE * 8), progress=halfway)
+        assert server.asked[-2:] == ["DATA_ABORT", "DATA_STOP"]
 
 
 @pytest.mark.parametrize("names", [(), (WantedName(b"a", b""),)])
