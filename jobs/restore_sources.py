@@ -9,13 +9,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from jobs.models import BackupCopy, CopyState, JobException, Snapshot, SnapshotReplica, SnapshotState
+from jobs.models import BackupCopy, CopyState, DamagedPath, JobException, Snapshot, SnapshotReplica, SnapshotState
 from jobs.rules import restore_source, states
 from jobs.rules.restore_source import Candidate, NoSource, SourceKind
 from policies.models import AccessNode, Copy, CopyKind, FileServer, Subclient
 
 _NOT_OF_ONE_FILE: Final = ("source-guard",)
 """Exceptions that say something of the whole source."""
+
+_DAMAGED_READ: Final = 10_000
+"""So many damaged paths of a copy are looked at; more count as files that nobody can name."""
 
 _SNAPSHOT_OBSTACLES: Final = {
     SnapshotState.DELETING: "the snapshot is being deleted",
@@ -148,8 +151,18 @@ def _backup_copies(snapshot: Snapshot) -> list[RestoreSource]:
         if row.state == CopyState.PARTIAL:
             lacks = unread.get(_read_by(row, known), frozenset())
             candidate = replace(candidate, lacks=lacks, unnamed=max(0, row.exceptions - len(lacks)))
+        if row.is_damaged:
+            candidate = _without_damaged(candidate, row)
         found.append(RestoreSource(candidate=candidate, copy=row.copy, backup_copy=row))
     return found
+
+
+def _without_damaged(candidate: Candidate, row: BackupCopy) -> Candidate:
+    """What the last verification found damaged is not there, until a repair brought it back."""
+    paths = DamagedPath.objects.filter(backup_copies__contains=[row.pk]).values_list("path", flat=True)
+    damaged = frozenset(bytes(path) for path in paths[:_DAMAGED_READ])
+    unnamed = max(0, row.damaged_files + row.damaged_folders - len(damaged))
+    return replace(candidate, lacks=candidate.lacks | damaged, unnamed=candidate.unnamed + unnamed)
 
 
 def _read_by(row: BackupCopy, known: Sequence[BackupCopy]) -> int:

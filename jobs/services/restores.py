@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from django.db import transaction
@@ -42,23 +43,31 @@ def launch_restore(
     strip_prefix: bytes = b"",
     dry_run: bool = False,
     expected: dict[str, int] | None = None,
+    rather_not: Mapping[int, str] | None = None,
     user: Actor = None,
     initiator: str = Initiator.PERSON,
     how: str = How.WEB,
 ) -> Job:
     """Restore ``paths`` (stored paths, raw bytes; empty = everything) of a point below the directory ``target``.
 
-    ``in_place``: to the paths they came from instead, on a node that reaches the live data. ``source``: the copy a
+    ``in_place``: to the paths they came from instead, on a node that reaches the live data; everything is then all
+    content paths, and the directories above them stay as they are. ``source``: the copy a
     person chose; None = the first that has the data (RULES V1). ``node`` None = one that reaches the source.
     ``dry_run``: nothing is written; the result tells conflicts and space. ``expected``: ``files`` and ``bytes``, for
-    the progress. Raises CannotLaunch.
+    the progress. ``rather_not``: ids of copies that serve only where no other does, and why. Raises CannotLaunch.
     """
     within = _nodes_in_place(snapshot, node) if in_place else None
     if in_place:
         target, strip_prefix = LIVE, b""
     if not target.startswith("/"):
         raise CannotLaunch("The target must be an absolute path on the access node, for example /restore/today.")
-    chosen = choose_source(snapshot, paths=paths, wanted=source, node=node, within=within)
+    if in_place and not paths:
+        paths = [os.fsencode(path) for path in snapshot.content]
+    chosen = choose_source(
+        snapshot, paths=paths, wanted=source, node=node, within=within, obstacles=None if source else rather_not
+    )
+    if isinstance(chosen, NoSource) and rather_not:
+        chosen = choose_source(snapshot, paths=paths, wanted=source, node=node, within=within)
     if isinstance(chosen, NoSource):
         raise CannotLaunch(chosen.reason, hint="Choose another point, another copy or another node.")
     job = create_job(

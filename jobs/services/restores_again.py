@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from jobs.engine.plan import Overwrite
 from jobs.models import How, Initiator, Job, JobException, Snapshot
 from jobs.progress import note
@@ -9,6 +11,15 @@ from jobs.services.errors import CannotLaunch
 from jobs.services.launch import Actor
 from jobs.services.restores import CHOSEN_COPY, EXPECTED, IN_PLACE, launch_restore
 from policies.models import AccessNode, Copy
+
+_COULD_NOT_BE_READ: Final = (
+    "blob-damaged",
+    "blob-missing",
+    "tree-damaged",
+    "file-unreadable",
+    "file-vanished",
+    "file-changed",
+)
 
 
 def restore_again(
@@ -40,6 +51,7 @@ def restore_again(
         with_metadata=given["with_metadata"],
         strip_prefix=bytes.fromhex(given["strip_prefix"]),
         dry_run=given["dry_run"] if dry_run is None else dry_run,
+        rather_not=_unread_there(job) if failed else None,
         expected=expected if expected or failed else given.get(EXPECTED),
         user=user,
         initiator=initiator,
@@ -59,6 +71,14 @@ def launch_previewed(job: Job, *, user: Actor = None, initiator: str = Initiator
     again = restore_again(job, job.snapshot, dry_run=False, expected=counted, user=user, initiator=initiator, how=how)
     note(again.pk, "previewed", f"Previewed by job {job.pk}.")
     return again
+
+
+def _unread_there(job: Job) -> dict[int, str]:
+    """Where it was the copy that could not give all files, another one is tried before it."""
+    unread = JobException.objects.filter(job=job, attempt=job.attempt, code__in=_COULD_NOT_BE_READ).count()
+    if not unread or job.copy_id is None:
+        return {}
+    return {job.copy_id: f"job {job.pk} could not read {unread:,} of its file{'' if unread == 1 else 's'}"}
 
 
 def failed_paths(job: Job) -> list[bytes]:

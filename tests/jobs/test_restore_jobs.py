@@ -18,7 +18,7 @@ from jobs.engine.operations.restoring.source import Unread
 from jobs.engine.operations.restoring.writing import FileWriter
 from jobs.engine.plan import Overwrite
 from jobs.holds import holds_of
-from jobs.models import JobState, Snapshot, SnapshotReplica
+from jobs.models import BackupCopy, JobState, Snapshot, SnapshotReplica, SnapshotState
 from jobs.rules.holds import Hold
 from jobs.runner.references import ref_from_row, ref_of_replica
 from jobs.services import (
@@ -28,6 +28,8 @@ from jobs.services import (
     launch_secondary_copy,
     launch_snapshot,
     launch_snapshot_deletion,
+    launch_verify,
+    resubmit_job,
 )
 from jobs.services.placing import lists_of
 from policies import services as configuration
@@ -36,6 +38,7 @@ from policies.resolve import build_engine
 from tests.job_factories import make_backup_copy, make_node, make_snapshot
 from tests.jobs.farm import Farm, backup_copy_of, configure, picture, reach, wait
 from tests.jobs.here import run
+from tests.jobs.test_repository_copies import add_fed_copy
 from tests.jobs.test_secondary_copies import add_secondary
 from tests.loopmounts import LoopMount
 from tests.odd_tree import Described, build_odd_tree, describe_tree
@@ -224,6 +227,64 @@ def test_N1_a_restore_runs_where_its_source_and_its_target_are_reached(subclient
     job = launch_restore(snapshot, in_place=True)
     assert lists_of(job).nodes == {"far"}
     assert job.node == far
+
+
+def two_backup_copies(tmp_path: Path) -> tuple[Subclient, BackupCopy, Copy]:
+    """One file of ordinary size on two media and nowhere else; the first medium damaged in the middle of it."""
+    make_node()
+    subclient = configure(tmp_path)
+    (tmp_path / "source" / "file").write_bytes(os.urandom(50_000))
+    other = add_fed_copy(tmp_path, subclient)
+    run(launch_snapshot(subclient))
+    run(launch_backup_copy(subclient))
+    run(launch_backup_copy(subclient, other))
+    Snapshot.objects.update(state=SnapshotState.DELETED)
+    row = BackupCopy.objects.get(copy=backup_copy_of(subclient))
+    pack = max((path for path in (tmp_path / "media" / "data").rglob("*") if path.is_file()), key=os.path.getsize)
+    pack.chmod(0o600)
+    with pack.open("r+b") as file:
+        file.seek(1000)
+        file.write(b"damage")
+    return subclient, row, other
+
+
+def test_J6_what_one_copy_could_not_give_is_retried_from_another(
+    transactional_db: None, redis_url: str, tmp_path: Path
+) -> None:
+    subclient, row, other = two_backup_copies(tmp_path)
+    job = run(launch_restore(row.snapshot, target=str(tmp_path / "back")))
+    assert (job.state, job.copy) == (JobState.COMPLETED_WITH_ERRORS, row.copy), picture()
+    again = run(resubmit_job(job))
+    assert (again.state, again.copy) == (JobState.COMPLETED, other), picture()
+    assert f"job {job.pk} could not read 1 of its file" in again.parameters["source_reason"]
+    restored = Path(tmp_path / "back", subclient.content_paths[0][1:], "file")
+    assert restored.read_bytes() == (tmp_path / "source" / "file").read_bytes()
+
+
+def test_V1_a_copy_that_is_known_to_be_damaged_is_passed_over_for_what_it_lost(
+    transactional_db: None, redis_url: str, tmp_path: Path
+) -> None:
+    _subclient, row, other = two_backup_copies(tmp_path)
+    assert run(launch_verify(media=row.media, percent=100)).state == JobState.FAILED, picture()
+    job = launch_restore(row.snapshot, target=str(tmp_path / "back"))
+    assert job.copy == other
+    assert f"{row.copy.name} lacks “{tmp_path / 'source' / 'file'}”" in job.parameters["source_reason"]
+    with pytest.raises(CannotLaunch, match="was chosen and lacks"):
+        launch_restore(row.snapshot, row.copy, target=str(tmp_path / "back"))
+
+
+def test_V2_everything_in_place_leaves_the_directories_above_as_they_are(
+    transactional_db: None, redis_url: str, tmp_path: Path
+) -> None:
+    make_node()
+    subclient = configure(tmp_path)
+    fill(subclient)
+    run(launch_snapshot(subclient))
+    run(launch_backup_copy(subclient))
+    (tmp_path / "source").parent.chmod(0o750)
+    copy = backup_copy_of(subclient)
+    assert run(launch_restore(Snapshot.objects.get(), copy, in_place=True)).state == JobState.COMPLETED, picture()
+    assert stat.S_IMODE((tmp_path / "source").parent.stat().st_mode) == 0o750
 
 
 def test_V1_a_node_that_does_not_reach_the_storage_reads_media_instead(subclient: Subclient) -> None:
