@@ -26,6 +26,9 @@ SnapCopy: snapshots of file servers, and backup copies of them on any media
   snapcopy restore FILESERVER/SUBCLIENT --to FOLDER    restore paths of a copy
   snapcopy catalog build|rebuild FILESERVER/SUBCLIENT  make the catalog of what it lacks, or all of it anew
   snapcopy ls FILESERVER/SUBCLIENT [PATH] [--at TIME]  list a folder as it was
+  snapcopy find TEXT [--all]                           find files by name, in every snapshot
+  snapcopy versions FILESERVER/SUBCLIENT PATH          every version of a path, and what holds it
+  snapcopy diff FILESERVER/SUBCLIENT FROM TO [PATH]    what differs between two times
   snapcopy mount [FILESERVER/SUBCLIENT] [--hours N]    make a snapshot readable on a node; list what is
   snapcopy unmount SNAPSHOT                            take it away again
   snapcopy revert FILESERVER/SUBCLIENT --snapshot NAME put the live data back; --preview says what it costs

@@ -59,7 +59,7 @@ class Row:
 def search_everything(request: HttpRequest) -> HttpResponse:
     """The box, and with ``?q=`` what was found. A refusal names the remedy; the filters are kept in the address."""
     is_asked = "q" in request.GET
-    form = SearchForm(request.GET if is_asked else None, user=request.user)
+    form = SearchForm(request.GET if is_asked else None, initial=request.GET.dict(), user=request.user)
     found: Found | None = None
     error = ""
     rows: list[Row] = []

@@ -335,6 +335,18 @@ def test_file_names_need_an_operator(subclient: Subclient, name: str) -> None:
     assert "restore/search" not in client.get(reverse("restore")).content.decode()
 
 
+def test_a_folder_leads_to_a_search_and_to_a_comparison(
+    operator: Client, subclient: Subclient, points: list[Snapshot]
+) -> None:
+    html = operator.get(reverse("browse", args=(points[1].pk,)) + "?path=/srv/data/docs").content.decode()
+    search = f"{reverse('restore-search')}?subclient={subclient.pk}"
+    assert f'href="{search}"' in html
+    assert f'<option value="{subclient.pk}" selected' in operator.get(search).content.decode()
+    compare = _url("restore-diff", subclient, f"?path=/srv/data/docs&to={points[1].pk}")
+    assert compare.replace("&", "&amp;") in html
+    assert operator.get(compare).context["first"] == points[0]
+
+
 def test_the_search_box_stands_on_the_restore_page(operator: Client, points: list[Snapshot]) -> None:
     html = operator.get(reverse("restore")).content.decode()
     assert 'action="/restore/search/"' in html
