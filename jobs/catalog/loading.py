@@ -67,6 +67,8 @@ def load(
         began, ended = _write(cursor, given)
         for name in sql.TEMPORARY:
             cursor.execute(f"DROP TABLE {name}")
+        if began or ended:
+            cursor.execute(sql.SETTLE)
         if began > _MANY:
             cursor.execute("ANALYZE jobs_catalogversion, jobs_catalogfolder")
     return Loaded(told=told, began=began, ended=ended)
@@ -93,6 +95,7 @@ def forget_moment(subclient_id: int, at: datetime, *, following: datetime | None
         cursor.execute(sql.END_LATER, given)
         if gone:
             _drop_empty_folders(cursor, given)
+        cursor.execute(sql.SETTLE)
     return gone
 
 

@@ -196,3 +196,5 @@ WHERE folder.subclient_id = %(subclient)s AND folder.parent_id IS NOT NULL
   AND NOT EXISTS (SELECT 1 FROM jobs_catalogfolder below WHERE below.parent_id = folder.id)"""
 EMPTY_VERSIONS: Final = f"DELETE FROM jobs_catalogversion version WHERE {_OF_SUBCLIENT}"
 EMPTY_FOLDERS: Final = "DELETE FROM jobs_catalogfolder WHERE subclient_id = %(subclient)s"
+SETTLE: Final = "SELECT gin_clean_pending_list('catalog_version_by_part')"
+"""What was written waits in a list of up to 4 MB that every search reads once for each subclient: 2.5 ms each."""

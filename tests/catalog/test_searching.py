@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.catalog import searching
+from jobs.catalog.loading import forget_moment, load
 from jobs.catalog.names import to_text
 from jobs.catalog.searching import CannotSearch, Key, Kinds, Question, Result, Which, search
 from policies.models import Subclient, UserScope
 from snapcopy_site.lib.roles import Role
-from tests.catalog.histories import ONE_DATABASE, File, Tree, moment
+from tests.catalog.histories import ONE_DATABASE, File, Tree, listing, moment
 from tests.catalog.past import HISTORIES, Version, fill, undone, versions
 from tests.factories import make_subclient, make_user
 
@@ -240,6 +241,24 @@ def test_what_has_a_trigram_is_answered_by_the_index(
             [searching.pattern_of(text)],
         )
         assert "Removed by Index Recheck" not in str(cursor.fetchall()), "the whole index was read"
+
+
+def test_nothing_that_was_loaded_is_left_for_searches_to_read_through(
+    admin: User, subclients: tuple[Subclient, Subclient]
+) -> None:
+    one = subclients[0].pk
+    load(one, moment(0), listing({b"plan": File(1)}), is_whole=True)
+    load(one, moment(1), listing({b"plan": File(2)}), is_whole=True)
+    assert _waiting_pages() == 0
+    forget_moment(one, moment(0), following=moment(1))
+    assert _waiting_pages() == 0
+
+
+def _waiting_pages() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT gin_clean_pending_list('catalog_version_by_part')")
+        (pages,) = cursor.fetchone() or (0,)
+        return int(pages)
 
 
 def test_settings_of_the_session_are_as_before(admin: User, subclients: tuple[Subclient, Subclient]) -> None:
