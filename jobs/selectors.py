@@ -155,7 +155,17 @@ def last_copied(
         rows = rows.filter(state=CopyState.COPIED)
     if before is not None:
         rows = rows.filter(snapshot__taken_at__lt=before.taken_at).exclude(snapshot=before)
-    return rows.order_by("-snapshot__taken_at", "-snapshot_id").first()
+    return rows.select_related("snapshot").order_by("-snapshot__taken_at", "-snapshot_id").first()
+
+
+def bases_of(
+    subclient: Subclient, copy: Copy, *, before: Snapshot, is_whole: bool = False
+) -> tuple[BackupCopy | None, BackupCopy | None]:
+    """What an incremental and what a differential compares with: the newest copy, and the newest full one."""
+    latest = last_copied(subclient, copy, before=before, is_whole=is_whole)
+    if latest is None or latest.ran_level == Level.FULL:
+        return latest, latest
+    return latest, last_copied(subclient, copy, before=before, is_full=True, is_whole=is_whole)
 
 
 def sessions_of_file_server(file_server_id: int) -> int:

@@ -11,7 +11,7 @@ from jobs.engine.snapshots.base import Capability
 from jobs.models import BackupCopy, Job, Snapshot
 from jobs.rules import levels, tokens
 from jobs.runner.snapshot_sources import SnapshotSource
-from jobs.selectors import last_copied
+from jobs.selectors import bases_of
 from jobs.services.copy_states import DUMP_DATES, DUMPED_FROM
 from policies.models import Copy, Subclient
 from policies.resolve import incremental_limit, resolve_media
@@ -32,8 +32,7 @@ def choose_base(row: BackupCopy, subclient: Subclient, copy: Copy, source: Snaps
     What could not be read whole is compared with like any other, but no dump is built on it (L4).
     """
     is_dump = Capability.DUMP_TOKENS in source.engine.capabilities
-    latest = last_copied(subclient, copy, before=row.snapshot, is_whole=is_dump)
-    full = last_copied(subclient, copy, before=row.snapshot, is_full=True, is_whole=is_dump)
+    latest, full = bases_of(subclient, copy, before=row.snapshot, is_whole=is_dump)
     decide = partial(
         levels.copy_level,
         snapshot_level=row.snapshot.ran_level,

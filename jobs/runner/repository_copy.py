@@ -14,7 +14,7 @@ from jobs.runner.copy_base import is_on_media
 from jobs.runner.copy_record import DumpTokens, record_copy, usage_of
 from jobs.runner.former_files import forget_former
 from jobs.runner.task import Task
-from jobs.selectors import last_copied
+from jobs.selectors import bases_of
 from jobs.services.copy_states import DUMP_DATES, DUMPED_FROM, mark_copying
 from jobs.services.failures import ConfigurationDeleted, SourceNotThere
 from jobs.services.feeding import Supply, feed_of, source_row
@@ -93,8 +93,7 @@ def _base(
     task: Task, source: BackupCopy, subclient: Subclient, copy: Copy, row: BackupCopy
 ) -> tuple[BackupCopy | None, levels.Decision]:
     """The newest copy before it, and its level: that of the copy it is fed from, or full where none is left (B8)."""
-    latest = last_copied(subclient, copy, before=row.snapshot)
-    full = last_copied(subclient, copy, before=row.snapshot, is_full=True)
+    latest, full = bases_of(subclient, copy, before=row.snapshot)
     if _dump_of(source) is not None:
         # A dump holds what it holds, wherever it is brought.
         level = levels.RunLevel(source.ran_level or levels.RunLevel.FULL)

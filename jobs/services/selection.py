@@ -5,13 +5,14 @@ What becomes of a selected one (copying, copied, failed, skipped) is in :mod:`jo
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from typing import Final
+from typing import Final, Self
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
-from django.db.models import Min, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from jobs.models import BackupCopy, CopyState, Mark, Snapshot, SnapshotState
@@ -22,7 +23,7 @@ from jobs.rules.zones import local_moment
 from jobs.selectors import backup_copies_of_policy, last_copied, waiting_backup_copies
 from jobs.services.feeding import Supply, feed_of
 from jobs.services.replicas import refresh_replicas
-from policies.models import Copy, Installation, StoragePolicy, Subclient
+from policies.models import Copy, Installation, OverdueAction, StoragePolicy, Subclient
 
 BY_RULE: Final = (CopyState.NOT_SELECTED, CopyState.CANDIDATE, CopyState.TO_BE_COPIED, CopyState.PREVENTED)
 """In these states the rules and the marks decide; in all others a job did, or a person did by a mark."""
@@ -37,16 +38,32 @@ def refresh_selection(subclient: Subclient, *, now: datetime | None = None) -> N
     """
     now = now or timezone.now()
     refresh_replicas(subclient)
-    rule = selection_rule(subclient.policy)
-    is_excluded = subclient.policy.excluded_subclients.filter(pk=subclient.pk).exists()
+    asked: _Asked | None = None
     for copy in backup_copies_of_policy(subclient):
-        with transaction.atomic():
-            _refresh(subclient, copy, rule, is_excluded=is_excluded, now=now)
+        with transaction.atomic(savepoint=False):
+            undecided = list(_undecided(subclient, copy))
+            if undecided:
+                asked = asked or _Asked.of(subclient)
+                _refresh(subclient, copy, asked, undecided, now=now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What the policy asks of every snapshot of one subclient."""
+
+    rule: selection.SelectionRule
+    is_excluded: bool
+
+    @classmethod
+    def of(cls, subclient: Subclient) -> Self:
+        policy = subclient.policy
+        return cls(rule=selection_rule(policy), is_excluded=policy.excluded_subclients.filter(pk=subclient.pk).exists())
 
 
 def selection_rule(policy: StoragePolicy) -> selection.SelectionRule:
     """The policy's rule, in the installation's zone and weeks (RULES B2, B3)."""
-    here = Installation.objects.filter(pk=1).first() or Installation()
+    has_days = bool(policy.selection_period or policy.selection_starts_on)
+    here = (Installation.objects.filter(pk=1).first() if has_days else None) or Installation()
     zone = ZoneInfo(here.time_zone)
     starts_on = policy.selection_starts_on
     return selection.SelectionRule(
@@ -104,6 +121,8 @@ def skip_overdue(subclient: Subclient, copy: Copy, *, now: datetime | None = Non
     """RULES B10, “skip older and copy the newest”, if the policy says so. Returns how many were skipped."""
     now = now or timezone.now()
     policy = subclient.policy
+    if policy.overdue_action != OverdueAction.SKIP_OLDER:
+        return 0
     after = timedelta(days=policy.overdue_after_days)
     items = [
         waiting.OverdueItem(
@@ -118,61 +137,64 @@ def skip_overdue(subclient: Subclient, copy: Copy, *, now: datetime | None = Non
     return rows.update(state=CopyState.SKIPPED, state_reason=reason)
 
 
-def _refresh(
-    subclient: Subclient, copy: Copy, rule: selection.SelectionRule, *, is_excluded: bool, now: datetime
-) -> None:
-    rows = {row.snapshot_id: row for row in _rows(subclient, copy).select_for_update(of=("self",))}
-    snapshots = list(_concerned(subclient, rows, rule))
+def _refresh(subclient: Subclient, copy: Copy, asked: _Asked, undecided: list[Snapshot], *, now: datetime) -> None:
+    snapshots = _of_their_periods(subclient, undecided, asked.rule)
+    rows = {
+        row.snapshot_id: row
+        for row in BackupCopy.objects.filter(
+            copy=copy, snapshot__in=[one.pk for one in snapshots if one.is_present]
+        ).select_for_update(of=("self",))
+    }
     items = [
         selection.Selectable(
             id=one.pk,
             taken_at=one.taken_at,
             level=RunLevel(one.ran_level),
             mark=selection.Mark(rows[one.pk].mark) if one.pk in rows else selection.Mark.NONE,
-            is_excluded=is_excluded,
+            is_excluded=asked.is_excluded,
         )
         for one in snapshots
     ]
-    decided = selection.select(items, rule, now=now)
-    newest = last_copied(subclient, copy)
-    new, changed = [], []
+    decided = selection.select(items, asked.rule, now=now)
+    to_write = []
     for snapshot in snapshots:
         row = rows.get(snapshot.pk)
         if not snapshot.is_present or (row is not None and row.state not in BY_RULE):
             continue
-        answer = decided[snapshot.pk]
+        if row is None or _differs(row, decided[snapshot.pk]):
+            to_write.append((snapshot, row))
+    if not to_write:
+        return
+    newest = last_copied(subclient, copy)
+    new, changed = [], []
+    for snapshot, known in to_write:
+        row = known or BackupCopy(snapshot=snapshot, copy=copy, media=copy.media, state=CopyState.NOT_SELECTED)
+        (new if known is None else changed).append(row)
         is_behind = newest is not None and snapshot.taken_at <= newest.snapshot.taken_at
-        if row is None:
-            row = BackupCopy(snapshot=snapshot, copy=copy, media=copy.media, state=CopyState.NOT_SELECTED)
-            new.append(row)
-        elif not _differs(row, answer):
-            continue
-        else:
-            changed.append(row)
-        _apply(row, answer, is_behind=is_behind, now=now)
-    BackupCopy.objects.bulk_create(new, ignore_conflicts=True)
-    BackupCopy.objects.bulk_update(changed, ["state", "state_reason", "due_at", "selected_at"], batch_size=500)
+        _apply(row, decided[snapshot.pk], is_behind=is_behind, now=now)
+    if new:
+        BackupCopy.objects.bulk_create(new, ignore_conflicts=True)
+    if changed:
+        BackupCopy.objects.bulk_update(changed, ["state", "state_reason", "due_at", "selected_at"], batch_size=500)
 
 
-def _rows(subclient: Subclient, copy: Copy) -> QuerySet[BackupCopy]:
-    return BackupCopy.objects.filter(
-        snapshot__subclient=subclient, copy=copy, snapshot__state=SnapshotState.PRESENT
-    ).order_by("pk")
+def _undecided(subclient: Subclient, copy: Copy) -> QuerySet[Snapshot]:
+    """Present snapshots of which neither a job nor a person's mark has the last word, oldest first."""
+    settled = BackupCopy.objects.filter(snapshot=OuterRef("pk"), copy=copy).exclude(state__in=BY_RULE)
+    return _for_rules(subclient.snapshots.filter(state=SnapshotState.PRESENT).exclude(Exists(settled)))
 
 
-def _concerned(subclient: Subclient, rows: dict[int, BackupCopy], rule: selection.SelectionRule) -> Iterator[Snapshot]:
-    """The undecided snapshots, and all others of their periods: the first of a week stays it when it is deleted."""
-    settled = [snapshot for snapshot, row in rows.items() if row.state not in BY_RULE]
-    known = subclient.snapshots.all()
-    undecided = known.filter(state=SnapshotState.PRESENT).exclude(pk__in=settled)
-    since = undecided.aggregate(oldest=Min("taken_at"))["oldest"]
-    if since is None:
-        return
+def _of_their_periods(subclient: Subclient, undecided: list[Snapshot], rule: selection.SelectionRule) -> list[Snapshot]:
+    """With all others of their periods, gone ones, too: the first of a week stays it when it is deleted."""
     if rule.period is None:
-        yield from undecided.only("pk", "taken_at", "ran_level", "state").order_by("taken_at", "pk")
-        return
-    since = period_start(since, rule.period, rule.zone, rule.week_start)
-    yield from known.filter(taken_at__gte=since).only("pk", "taken_at", "ran_level", "state").order_by("taken_at", "pk")
+        return undecided
+    since = period_start(undecided[0].taken_at, rule.period, rule.zone, rule.week_start)
+    return list(_for_rules(subclient.snapshots.filter(taken_at__gte=since)))
+
+
+def _for_rules(snapshots: QuerySet[Snapshot]) -> QuerySet[Snapshot]:
+    # without its subclient, which the query set knows, each row would be read once more
+    return snapshots.only("subclient", "taken_at", "ran_level", "state").order_by("taken_at", "pk")
 
 
 def _differs(row: BackupCopy, answer: selection.Selected) -> bool:
