@@ -166,7 +166,8 @@ def _refresh(subclient: Subclient, copy: Copy, asked: _Asked, undecided: list[Sn
     if not to_write:
         return
     newest = last_copied(subclient, copy)
-    new, changed = [], []
+    new: list[BackupCopy] = []
+    changed: list[BackupCopy] = []
     for snapshot, known in to_write:
         row = known or BackupCopy(snapshot=snapshot, copy=copy, media=copy.media, state=CopyState.NOT_SELECTED)
         (new if known is None else changed).append(row)
