@@ -56,6 +56,11 @@ LOOKS: dict[str, Look] = {
     # a path from one point to another (deleted is that of a snapshot)
     "added": Look("ok", "plus", "Added"),
     "changed": Look("warn", "edit", "Changed"),
+    # snapshots that are readable on a node
+    "mounting": Look("live", "running", "Mounting", spins=True),
+    "mounted": Look("ok", "folder", "Mounted"),
+    "unmounting": Look("live", "running", "Unmounting", spins=True),
+    "unmounted": Look("idle", "idle", "Unmounted"),
     # protection (RULES D1)
     "protected": Look("ok", "protect", "Protected"),
     "overdue": Look("warn", "warn", "Copy overdue"),

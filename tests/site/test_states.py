@@ -10,7 +10,16 @@ from django.conf import settings
 from django.db.models import TextChoices
 from django.template import Context, Template
 
-from jobs.models.choices import AttemptState, CopyState, EventLevel, JobState, PhaseState, SlotState, SnapshotState
+from jobs.models.choices import (
+    AttemptState,
+    CopyState,
+    EventLevel,
+    JobState,
+    MountState,
+    PhaseState,
+    SlotState,
+    SnapshotState,
+)
 from jobs.rules.protection import Protection
 from snapcopy_site.lib.states import LOOKS, describe
 from snapcopy_site.lib.templatetags.ui import NAVIGATION, TONE_ICONS, has_error_page
@@ -20,7 +29,7 @@ ICONS = set(re.findall(r'<symbol id="([^"]+)"', SPRITE))
 
 
 @pytest.mark.parametrize(
-    "choices", [JobState, CopyState, SnapshotState, PhaseState, AttemptState, EventLevel, SlotState]
+    "choices", [JobState, CopyState, SnapshotState, MountState, PhaseState, AttemptState, EventLevel, SlotState]
 )
 def test_every_stored_state_has_a_look(choices: type[TextChoices]) -> None:
     assert set(choices.values) <= set(LOOKS)
