@@ -15,6 +15,7 @@ from jobs.rules.restore_source import NoSource
 from jobs.services.dispatch import dispatch
 from jobs.services.errors import CannotLaunch
 from jobs.services.launch import Actor, create_job
+from policies import audit
 from policies.models import AccessNode, Copy
 
 SOURCE: Final = "source"
@@ -92,7 +93,23 @@ def launch_restore(
             **({"node": node.name} if node else {}),
         },
     )
+    if not dry_run:
+        _audit(job, user=user, how=how)
     return dispatch(job.pk)
+
+
+def _audit(job: Job, *, user: Actor, how: str) -> None:
+    """It writes over what is there: the trail keeps it beyond the job."""
+    given = job.parameters
+    what = f"{len(given['paths']):,} path{'' if len(given['paths']) == 1 else 's'}" if given["paths"] else "everything"
+    where = "in place" if given.get(IN_PLACE) else f"to {given['target']}"
+    audit.record(
+        action=audit.Action.OPERATED,
+        instance=job,
+        user=user,
+        how=how if how in audit.How.values else audit.How.SYSTEM,
+        sentence=f"Restore of {what} of {job.subclient_label} {where}, existing files: {given['overwrite']}: {job}",
+    )
 
 
 def read_instead(job_id: int, chosen: Chosen) -> None:

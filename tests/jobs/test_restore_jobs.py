@@ -323,12 +323,24 @@ def hold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_J2_a_restore_from_a_snapshot_whose_process_is_killed_goes_on(
-    hold: Path, farm: Farm, large_subclient: Subclient, tmp_path: Path
+@pytest.mark.parametrize("kind", ["snapshot", "replica", "media"])
+def test_J2_a_restore_whose_process_is_killed_goes_on(
+    hold: Path, farm: Farm, large_subclient: Subclient, tmp_path: Path, kind: str
 ) -> None:
+    copy = primary_of(large_subclient)
+    if kind == "replica":
+        target = configuration.create_file_server(
+            name="vault-server", engine="directory", options={"area": str(tmp_path / "vault")}, user=None
+        )
+        copy = add_secondary(large_subclient, target)
     assert wait(launch_snapshot(large_subclient)).state == JobState.COMPLETED, picture()
+    if kind == "replica":
+        assert wait(launch_secondary_copy(subclient=large_subclient, copy=copy)).state == JobState.COMPLETED, picture()
+    if kind == "media":
+        copy = backup_copy_of(large_subclient)
+        assert wait(launch_backup_copy(large_subclient)).state == JobState.COMPLETED, picture()
     back = tmp_path / "back"
-    job = launch_restore(Snapshot.objects.get(), target=str(back), overwrite=Overwrite.IF_NEWER)
+    job = launch_restore(Snapshot.objects.get(), copy, target=str(back), overwrite=Overwrite.IF_NEWER)
     reach(job, lambda row: row.state == JobState.RUNNING and sum(path.is_file() for path in back.rglob("*")) >= 30)
     assert job.lease_pid
     os.kill(job.lease_pid, signal.SIGKILL)

@@ -14,7 +14,7 @@ from django.urls import reverse
 from jobs.models import Job, JobState, Operation, Snapshot
 from jobs.selectors import jobs_needing_attention
 from jobs.services import launch_backup_copy, launch_restore, launch_snapshot, resubmit_job
-from policies.models import Subclient, UserScope
+from policies.models import AuditEntry, Subclient, UserScope
 from snapcopy_site.lib.roles import Role
 from tests.factories import make_user
 from tests.job_factories import make_job, make_node, make_snapshot
@@ -96,6 +96,8 @@ def test_V2_a_restore_in_place_is_previewed_confirmed_and_carried_out(
     assert answer.headers["Location"] == reverse("job", args=(job.pk,))
     assert (job.parameters["dry_run"], job.parameters["in_place"]) == (False, True)
     assert job.parameters["expected"]["files"] == 5
+    entry = AuditEntry.objects.get(sentence__startswith="Restore of 1 path")
+    assert f"{subclient.path} in place, existing files: if newer: job {job.pk}" in entry.sentence
     job = run(job)
     assert (job.state, job.files_total) == (JobState.COMPLETED, 5), picture()
     assert {path.name: path.read_bytes() for path in source.iterdir()} == {
