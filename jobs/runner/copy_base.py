@@ -13,6 +13,7 @@ from jobs.rules import levels, tokens
 from jobs.runner.snapshot_sources import SnapshotSource
 from jobs.selectors import bases_of
 from jobs.services.copy_states import DUMP_DATES, DUMPED_FROM
+from jobs.services.damage import is_mended
 from policies.models import Copy, Subclient
 from policies.resolve import incremental_limit, resolve_media
 
@@ -43,7 +44,7 @@ def choose_base(row: BackupCopy, subclient: Subclient, copy: Copy, source: Snaps
     )
     decision = decide()
     base = {levels.RunLevel.FULL: None, levels.RunLevel.DIFFERENTIAL: full}.get(decision.level, latest)
-    if base is not None and (base.is_damaged or row.is_damaged):
+    if base is not None and (base.is_damaged or row.is_damaged) and is_mended(base.media):
         base, decision = None, decide(base_is_damaged=True)
     elif base is not None and not is_on_media(base):
         base, decision = None, decide(base_is_lost=True)

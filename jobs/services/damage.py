@@ -57,8 +57,18 @@ def damaged_copies(media: Media) -> QuerySet[BackupCopy]:
     return on_medium(media).exclude(damaged_files=0, damaged_folders=0)
 
 
+def is_mended(media: Media) -> bool:
+    """No damaged pack is left: what is lost is in no index, so that a copy that reads it again stores it again."""
+    return not media.damaged_packs.exists()
+
+
 def made_anew(row: BackupCopy) -> None:
-    """Its snapshot file is another one now: what was found damaged in it was of the one before. Idempotent."""
+    """Its snapshot file is another one now: what was found damaged in it was of the one before. Idempotent.
+
+    While a damaged pack is left, the new one refers to the very same contents in it, and is not better.
+    """
+    if not is_mended(row.media):
+        return
     BackupCopy.objects.filter(pk=row.pk).update(damaged_files=0, damaged_folders=0)
     of_it = DamagedPath.objects.filter(backup_copies__contains=[row.pk])
     of_it.update(

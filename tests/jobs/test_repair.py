@@ -215,3 +215,35 @@ def test_a_source_that_cannot_be_read_is_told_and_passed_over(subclient: Subclie
     again = run(resubmit_job(job))
     assert again.state == JobState.COMPLETED, picture()
     judge(tmp_path / "media")
+
+
+def test_a_recopy_before_the_repair_does_not_pass_for_whole(subclient: Subclient, tmp_path: Path) -> None:
+    row = snap_and_copy(subclient)
+    damage(packs(tmp_path / "media")[-1])
+    verified()
+    assert run(launch_backup_copy(subclient, row.copy, snapshot=row.snapshot, recopy=True)).state == JobState.COMPLETED
+    assert damaged_copies(medium()).get() == row, "it refers to the same contents in the damaged pack"
+    assert run(launch_repair(media=medium())).state == JobState.COMPLETED, picture()
+    assert not damaged_copies(medium()).exists()
+    judge(tmp_path / "media")
+
+
+def test_B8_the_next_copy_of_what_is_lost_reads_everything_again_and_is_whole(
+    subclient: Subclient, tmp_path: Path
+) -> None:
+    first = snap_and_copy(subclient)
+    damage(packs(tmp_path / "media")[-1])
+    Snapshot.objects.update(state="deleted")
+    verified()
+    assert run(launch_repair(media=medium())).state == JobState.FAILED, picture()
+    assert damaged_copies(medium()).get() == first
+    (tmp_path / "source" / "new").write_text("new")
+    second = snap_and_copy(subclient)
+    job = Job.objects.get(pk=second.job_id or 0)
+    assert (second.ran_level, job.level_reason) == (
+        "full",
+        "The last backup copy is damaged: everything is read again.",
+    )
+    assert verified().state == JobState.COMPLETED, "what was stored again is whole in the older copy, too"
+    assert not damaged_copies(medium()).exists()
+    judge(tmp_path / "media")
