@@ -152,5 +152,5 @@ def _incomplete(found: check.CheckResult, media: Media, again: _CopiedAgain) -> 
         return RepairIncomplete(sentence)
     return RepairIncomplete(
         f"{sentence} {again.copies:,} backup cop{'y is' if again.copies == 1 else 'ies are'} made again.",
-        hint="When those jobs are over, prune the medium, so that what they replaced goes, and verify it.",
+        hint="Verify the medium when those jobs are over.",
     )
