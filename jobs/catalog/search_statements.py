@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-MOST_SEPARATE: Final = 32
+MOST_SEPARATE: Final = 256
 """Up to so many subclients each is looked up in the index by itself; of more, the rows are asked."""
 
 _COLUMNS: Final = ("id", "folder_id", "name", "kind", "size", "mtime_ns", "first_at", "until_at")
