@@ -58,6 +58,14 @@ def test_a_folder_is_listed_as_it_was_then(points: list[Snapshot]) -> None:
     assert names("/srv/data//docs/", "--reverse") == ["plan"]
 
 
+def test_a_path_of_a_file_is_listed_by_itself(points: list[Snapshot]) -> None:
+    assert names("/srv/data/docs/plan") == ["plan"]
+    assert names("/srv/data/caf\udce9", "--at", "2026-03-30") == ["caf\\xe9"]
+    assert json.loads(said("fs1/home", "/srv/data/caf\udce9", "--deleted", "--json")[0])["gone_at"]
+    with pytest.raises(CommandError, match="There is no /srv/data/caf"):
+        said("fs1/home", "/srv/data/caf\udce9")
+
+
 def test_what_is_deleted_comes_with_the_time_when_it_was_gone(points: list[Snapshot]) -> None:
     lines = [json.loads(line) for line in said("fs1/home", "--deleted", "--json")]
     assert [line["gone_at"] for line in lines] == [None, None, points[1].taken_at.isoformat()]
@@ -86,7 +94,7 @@ def test_more_than_one_page_is_listed_whole(
         (["fs1/home", "--at", "2026-02-31"], 2, "is no time"),
         (["fs1/home", "--snapshot", "sc-x"], 2, "has no snapshot sc-x"),
         (["fs1/home", "--at", "2020-01-01"], 4, "snapcopy catalog build fs1/home"),
-        (["fs1/home", "/srv/nowhere"], 1, "There is no folder /srv/nowhere"),
+        (["fs1/home", "/srv/nowhere"], 1, "There is no /srv/nowhere"),
     ],
 )
 def test_what_cannot_be_listed_says_why(points: list[Snapshot], words: list[str], code: int, part: str) -> None:

@@ -13,12 +13,13 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from jobs.catalog.browsing import Entry, Order, Question, Sort, catalogued_point, entries, folder_at
+from jobs.catalog.names import to_text
 from jobs.management.cli import ExitCode, find_subclient
 from jobs.management.times import moment_at
 from jobs.models import CatalogState, Snapshot
 from jobs.views.browse import first_folder
 from jobs.views.listing import moment_of
-from jobs.views.stored_paths import display, normalised
+from jobs.views.stored_paths import display, normalised, parent
 from policies.models import Subclient
 
 _AT_ONCE: Final = 2_000
@@ -55,10 +56,14 @@ class Command(BaseCommand):
         point = _point(found, at=options["at"], name=options["snapshot"])
         raw = normalised(os.fsencode(path)) if path is not None else first_folder(point)
         folder = folder_at(found.pk, raw, point.taken_at)
+        single = _single(found.pk, raw, point, with_gone=options["deleted"]) if folder is None else None
+        if single is not None:
+            self._write(parent(raw), single, as_json=options["json"])
+            return
         if folder is None or (folder.gone_at is not None and not options["deleted"]):
             hint = f" It was there until before {_time(folder.gone_at)}." if folder and folder.gone_at else ""
             raise CommandError(
-                f"There is no folder {display(raw)} at {_time(point.taken_at)}.{hint}", returncode=int(ExitCode.FAILED)
+                f"There is no {display(raw)} at {_time(point.taken_at)}.{hint}", returncode=int(ExitCode.FAILED)
             )
         sort = Sort(options["sort"])
         question = Question(
@@ -73,11 +78,23 @@ class Command(BaseCommand):
             limit=_AT_ONCE,
         )
         for entry in _all(question):
-            self.stdout.write(json.dumps(_as_dictionary(raw, entry)) if options["json"] else _line(entry))
+            self._write(raw, entry, as_json=options["json"])
         if not options["json"]:
             self.stderr.write(
                 f"{found.path}:{display(raw)} at {_time(point.taken_at)}: {folder.files} files, {folder.size} bytes"
             )
+
+    def _write(self, folder: bytes, entry: Entry, *, as_json: bool) -> None:
+        self.stdout.write(json.dumps(_as_dictionary(folder, entry)) if as_json else _line(entry))
+
+
+def _single(subclient_id: int, path: bytes, point: Snapshot, *, with_gone: bool) -> Entry | None:
+    """What lies at the path and is no folder; None = nothing."""
+    folder, name = folder_at(subclient_id, parent(path), point.taken_at), path.rpartition(b"/")[2]
+    if folder is None or not name:
+        return None
+    question = Question(folder_id=folder.id, at=point.taken_at, text=to_text(name), with_gone=with_gone, limit=_AT_ONCE)
+    return next((entry for entry in _all(question) if entry.name == name), None)
 
 
 def _point(subclient: Subclient, *, at: str | None, name: str | None) -> Snapshot:
