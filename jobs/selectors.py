@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, Max, Model, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from jobs.holds import holds_of
 from jobs.models import BackupCopy, CopyState, Job, JobState, Level, Operation, Snapshot, SnapshotReplica, SnapshotState
 from jobs.rules import placement, states
-from policies.models import AccessNode, Copy, CopyKind, Media, Subclient
+from policies.models import AccessNode, Copy, CopyKind, FileServer, Media, Subclient
 
 _WITHOUT_SLOT = (
     Operation.TEST,
@@ -90,11 +90,16 @@ def placement_lists(*, subclient: Subclient | None, copy: Copy | None) -> placem
     copies = Copy.objects.filter(policy_id=subclient.policy_id, is_active=True)
     snap = copies.filter(kind=CopyKind.PRIMARY_SNAP).first()
     backup = copy or copies.filter(kind=CopyKind.PRIMARY_BACKUP).first()
+    listed = AccessNode.objects.annotate(
+        _subclient=_lists_node(Subclient.access_nodes.through, subclient=subclient),
+        _server=_lists_node(FileServer.access_nodes.through, fileserver=subclient.file_server_id),
+        _snap=_lists_node(Copy.media_agents.through, copy=snap),
+        _backup=_lists_node(Copy.media_agents.through, copy=backup),
+    ).values_list("name", "_subclient", "_server", "_snap", "_backup")
+    rows = list(listed)
+    names = [frozenset(row[0] for row in rows if row[column]) for column in range(1, 5)]
     return placement.Lists(
-        subclient_nodes=_names(subclient.access_nodes.all()),
-        file_server_nodes=_names(subclient.file_server.access_nodes.all()),
-        snap_agents=_names(snap.media_agents.all()) if snap else (),
-        backup_agents=_names(backup.media_agents.all()) if backup else (),
+        subclient_nodes=names[0], file_server_nodes=names[1], snap_agents=names[2], backup_agents=names[3]
     )
 
 
@@ -188,6 +193,12 @@ def jobs_to_place() -> QuerySet[Job]:
 def holds_on(snapshot: Snapshot) -> list[str]:
     """What keeps a snapshot from being deleted, as parts of a sentence (RULES R5, R6, V4, S6)."""
     return [held.sentence for held in holds_of([snapshot]).get(snapshot.pk, [])]
+
+
+def _lists_node(table: type[Model], **owner: object) -> Exists:
+    """Whether the owner's list names the node; an owner that is None has no list."""
+    rows = table._default_manager.filter(accessnode=OuterRef("pk"), **owner)
+    return Exists(rows if all(value is not None for value in owner.values()) else rows.none())
 
 
 def _is_fed_from_media(copy: Copy) -> bool:

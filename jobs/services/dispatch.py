@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.db import transaction
 from django.utils import timezone
 
@@ -14,6 +16,9 @@ from jobs.services.medium_turns import waits_for_medium
 from jobs.services.placing import lists_of
 from policies.models import AccessNode
 
+_READ_WITH_IT: Final = ("subclient__file_server", "copy__policy__backup_source", "copy__source", "snapshot")
+"""What placing asks of a job, in its own statement."""
+
 
 def dispatch(job_id: int) -> Job:
     """Choose a node for a job that has none and queue it there, or say in the row why not yet. Idempotent.
@@ -22,7 +27,7 @@ def dispatch(job_id: int) -> Job:
     """
     with transaction.atomic():
         lease.wait_for_places()
-        job = Job.objects.select_for_update(of=("self",)).get(pk=job_id)
+        job = Job.objects.select_for_update(of=("self",)).select_related(*_READ_WITH_IT).get(pk=job_id)
         if job.state not in states.UNSTARTED or job.want != Want.RUN:
             return job
         before = (job.state, job.state_reason)

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from pytest_django.fixtures import DjangoAssertNumQueries
 
-from jobs.models import BackupCopy, CopyState, Level
+from jobs.models import BackupCopy, CopyState, JobState, Level
 from jobs.selectors import bases_of, last_copied
-from jobs.services import refresh_selection
+from jobs.services import launch_backup_copy, refresh_selection
 from jobs.services.selection import next_to_copy, skip_overdue
 from policies.models import Copy, Selection, Subclient
-from tests.job_factories import make_backup_copy, make_snapshot
+from tests.job_factories import make_backup_copy, make_node, make_snapshot
 from tests.jobs.farm import backup_copy_of, configure
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -108,3 +108,13 @@ def test_the_next_to_copy_takes_the_same_however_many_wait(
         found = next_to_copy(subclient, copy, now=NOW + timedelta(days=1))
     assert found is not None
     assert found.snapshot.taken_at == NOW
+
+
+def test_a_copy_is_launched_and_placed_in_few(
+    subclient: Subclient, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    """34 before what placing asks came with the job and the four lists of nodes in one statement."""
+    make_node()
+    make_snapshot(subclient, n=LONG, taken_at=NOW)
+    with django_assert_max_num_queries(26):
+        assert launch_backup_copy(subclient).state == JobState.QUEUED
