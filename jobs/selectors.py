@@ -22,6 +22,7 @@ _WITHOUT_SLOT = (
     Operation.RECONCILE,
 )
 _IS_PREVIEW = Q(operation=Operation.RESTORE, parameters__dry_run=True)
+_ASKS_AGAIN = (Operation.TEST, Operation.RECONCILE)
 _PROVES_A_MEDIUM = (Operation.VERIFY, Operation.REPAIR)
 _ON_A_NODE = (JobState.QUEUED, JobState.RUNNING)
 
@@ -34,13 +35,13 @@ def active_jobs() -> QuerySet[Job]:
 def jobs_needing_attention() -> QuerySet[Job]:
     """Failed or completed with errors, and nobody acknowledged them yet (RULES J1).
 
-    A test that failed is forgiven as soon as a later one of the same object passes; a failed verification or repair, as
-    soon as a later one of the medium finds nothing wrong: each reads again what was damaged. What a dry run finds is
-    its answer.
+    A test or reconciliation that failed is forgiven as soon as a later one of the same object passes; a failed
+    verification or repair, as soon as a later one of the medium finds nothing wrong: each reads again what was damaged.
+    What a dry run finds is its answer.
     """
     bad = Job.objects.filter(state__in=(JobState.FAILED, JobState.COMPLETED_WITH_ERRORS), acknowledged_at__isnull=True)
     passed = Job.objects.filter(
-        operation=Operation.TEST,
+        operation=OuterRef("operation"),
         state=JobState.COMPLETED,
         pk__gt=OuterRef("pk"),
         file_server_label=OuterRef("file_server_label"),
@@ -50,7 +51,7 @@ def jobs_needing_attention() -> QuerySet[Job]:
         operation__in=_PROVES_A_MEDIUM, state=JobState.COMPLETED, pk__gt=OuterRef("pk"), media=OuterRef("media")
     )
     return (
-        bad.exclude(Q(operation=Operation.TEST) & Exists(passed))
+        bad.exclude(Q(operation__in=_ASKS_AGAIN) & Exists(passed))
         .exclude(Q(operation__in=_PROVES_A_MEDIUM) & Exists(clean))
         .exclude(_IS_PREVIEW)
     )

@@ -80,10 +80,16 @@ def launch_reconcile(
     return dispatch(job.pk)
 
 
-def launch_reconciles(*, scope: Scope, **given: Any) -> Launched:
-    """For every storage that snapshots of the scope are on: the file servers, and where secondary copies send to."""
+def launch_reconciles(*, scope: Scope, within: QuerySet[FileServer] | None = None, **given: Any) -> Launched:
+    """For every storage that snapshots of the scope are on: the file servers, and where secondary copies send to.
+
+    ``within``: only those among them that whoever asks may order something.
+    """
     launched = Launched()
-    for server in storages_of(scope):
+    servers = storages_of(scope)
+    if within is not None:
+        servers = servers.filter(pk__in=within.order_by().values("pk"))
+    for server in servers:
         try:
             launched.jobs.append(launch_reconcile(server, **given))
         except CannotLaunch as refusal:

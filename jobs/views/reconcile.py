@@ -33,10 +33,11 @@ def reconcile_server(request: HttpRequest, pk: int) -> HttpResponseRedirect:
 @operator_required
 @require_POST
 def reconcile_subclient(request: HttpRequest, server: str, name: str) -> HttpResponseRedirect:
-    """Every storage that its snapshots are on: a job for each."""
+    """Every storage that its snapshots are on, as far as the user sees all of it: a job for each."""
     found = subclient_or_404(request.user, server, name)
-    get_object_or_404(whole_file_servers(request.user), pk=found.file_server_id)
-    launched = services.launch_reconciles(scope=found, user=request.user)
+    mine = whole_file_servers(request.user)
+    get_object_or_404(mine, pk=found.file_server_id)
+    launched = services.launch_reconciles(scope=found, within=mine, user=request.user)
     for refusal in launched.refused:
         messages.warning(request, refusal)
     if len(launched.jobs) == 1:

@@ -10,7 +10,9 @@ from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from jobs.models import Job, JobState, Operation, SnapshotState
+from jobs.selectors import jobs_needing_attention
 from jobs.services.reconcile import ACCEPT, DELETE, IMPORT
+from policies import services as configuration
 from policies.models import Subclient, UserScope
 from snapcopy_site.lib.roles import Role
 from tests.factories import make_user
@@ -136,6 +138,28 @@ def test_who_may_and_who_does_not_even_see(subclient: Subclient) -> None:
     assert client.post(reverse("storage-reconcile", args=here)).status_code == 404
     page = client.get(reverse("subclient", args=[subclient.file_server.name, subclient.name])).content.decode()
     assert "sc-abcd-9-1" not in page
+
+
+def test_a_storage_that_is_not_seen_is_not_reconciled_with_the_others(subclient: Subclient, tmp_path: Path) -> None:
+    target = configuration.create_file_server(
+        name="unseen", engine="directory", options={"area": str(tmp_path / "vault")}, user=None
+    )
+    configuration.create_copy(subclient.policy, name="vault", kind="secondary_snap", target_server=target, user=None)
+    user = make_user(Role.OPERATOR)
+    UserScope.objects.create(user=user).file_servers.add(subclient.file_server)
+    client = Client()
+    client.force_login(user)
+    client.post(reverse("subclient-reconcile", args=[subclient.file_server.name, subclient.name]))
+    assert [job.file_server_label for job in Job.objects.all()] == ["server-tree"]
+
+
+def test_a_doubtful_reconciliation_is_forgiven_when_a_later_one_agrees(subclient: Subclient) -> None:
+    labels = {"operation": Operation.RECONCILE, "file_server_label": "server-tree"}
+    doubtful = make_job(state=JobState.COMPLETED_WITH_ERRORS, **labels)
+    make_job(state=JobState.COMPLETED, operation=Operation.RECONCILE, file_server_label="another")
+    assert list(jobs_needing_attention()) == [doubtful]
+    make_job(state=JobState.COMPLETED, **labels)
+    assert not jobs_needing_attention().exists()
 
 
 def test_a_missing_snapshot_says_why_in_the_chain(subclient: Subclient) -> None:
