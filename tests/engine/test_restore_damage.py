@@ -173,6 +173,34 @@ def test_a_large_file_with_a_damaged_blob_does_not_appear(
     assert result.counters.bytes_done <= size + 5
 
 
+@pytest.mark.parametrize("which", [0, 1])
+def test_what_is_damaged_in_one_pack_comes_from_another_that_holds_it_too(tmp_path: Path, which: int) -> None:
+    """Two copies that did not know of each other store everything twice; either half may be lost."""
+    repository, source = tmp_path / "repository", tmp_path / "source"
+    new_repository(repository)
+    (source / "folder").mkdir(parents=True)
+    (source / "folder" / "file").write_bytes(random.Random(1).randbytes(40_000))
+    restic = Restic(repository=repository)
+    halves: list[list[Path]] = []
+    for _ in range(2):
+        before = set((repository / "data").rglob("*"))
+        restic.run("backup", "--force", ".", cwd=source)
+        halves.append([path for path in (repository / "data").rglob("*") if path.is_file() and path not in before])
+        for index in (repository / "index").iterdir():
+            index.rename(tmp_path / index.name)
+    for index in tmp_path.iterdir():
+        if index.is_file():
+            index.rename(repository / "index" / index.name)
+    assert all(halves), "stored twice"
+    for pack in halves[which]:
+        pack.chmod(0o600)
+        pack.write_bytes(bytes(pack.stat().st_size))
+    record = Record()
+    run_restore(repository, tmp_path / "target", record=record)
+    assert record.failures == {}
+    assert (tmp_path / "target" / "folder" / "file").read_bytes() == (source / "folder" / "file").read_bytes()
+
+
 def test_a_medium_that_goes_away_ends_the_restore(
     repository: Path, filled: Filled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from typing import Final, TypeVar
 
-from ...errors import RepositoryDamaged
-from ...ids import BlobId
+from ...errors import MediaUnavailable, RepositoryDamaged
+from ...ids import BlobId, FileId
 from ...repository.blob import open_blob
 from ...repository.layout import BlobKind, pack_name
 from ...repository.reader import BlobReader, not_indexed
+from ...repository.second_places import read_elsewhere
 from ...repository.stored import read_part
 from ...repository.tree import Node, parse_tree
 from .fetching import Fetcher, PackPlace, Want, located, plain_bytes
@@ -32,10 +33,14 @@ class MediaSource:
         self._reader = reader
 
     def listing(self, item: FolderItem) -> Listing:
+        """A damaged tree is no loss where another pack holds it."""
         try:
             return Listing(self._read_tree(item.tree, item.tree_place))
         except RepositoryDamaged as error:
-            raise UnreadError(Unread(error.sentence, "tree-damaged")) from error
+            try:
+                return Listing(self._reader.read_tree(item.tree))
+            except RepositoryDamaged:
+                raise UnreadError(Unread(error.sentence, "tree-damaged")) from error
 
     def _read_tree(self, tree: BlobId, place: PackPlace) -> list[Node]:
         pack, offset, length, raw_length = place
@@ -64,10 +69,10 @@ class MediaSource:
 
 
 class MediaContents:
-    """Blobs for one worker, each verified by its id."""
+    """Blobs for one worker, each verified by its id. A damaged one is no loss where another pack holds it."""
 
     def __init__(self, reader: BlobReader, on_read: Callable[[int], None]) -> None:
-        self._index = reader.index
+        self._repository, self._index = reader.repository, reader.index
         self._fetcher = Fetcher(reader.repository, reader.index, on_read=on_read)
 
     def locate(self, jobs: Sequence[FileJob]) -> list[list[PackPlace]]:
@@ -96,7 +101,15 @@ class MediaContents:
             yield want, Unread(_not_known(want[4]), "blob-missing")
         known = [want for want in wants if want[0] >= 0] if unknown else wants
         for want, plain in self._fetcher.read(known):
-            yield want, Unread(plain.sentence, "blob-damaged") if isinstance(plain, RepositoryDamaged) else plain
+            yield want, self._elsewhere(want, plain) if isinstance(plain, RepositoryDamaged) else plain
+
+    def _elsewhere(self, want: Want[Target], problem: RepositoryDamaged) -> bytes | Unread:
+        damaged_pack = FileId(self._index.pack_id(want[0]).hex())
+        try:
+            plain = read_elsewhere(self._repository, self._index, BlobKind.DATA, want[4], avoid=(damaged_pack,))
+        except MediaUnavailable:
+            plain = None
+        return Unread(problem.sentence, "blob-damaged") if plain is None else plain
 
     def holds(self, job: FileJob, number: int, at: int, data: bytes) -> bool:
         return sha256(data).digest() == job.node.content[number]
