@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator
+from functools import partial
 
 import pytest
 import redis
 from django.conf import settings
 
+from jobs.engine.repository import repository
+from jobs.engine.repository.keys import ScryptCost
+
 IS_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 
 
 def pytest_configure() -> None:
-    """A test needs no password that withstands a year of guessing."""
+    """A test needs no password that withstands a year of guessing: neither a person's nor a repository's.
+
+    Each opening of a repository costs a scrypt, ours and stock restic's: at the standard cost, minutes of a whole run.
+    """
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    setattr(repository, "ScryptCost", partial(ScryptCost, n=1 << 10))  # noqa: B010 - an import of that module
 
 
 @pytest.hookimpl(wrapper=True)
