@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.views.decorators.http import require_POST, require_safe
@@ -19,6 +21,8 @@ from snapcopy_site.lib.roles import admin_required, viewer_required
 
 from .answers import launch
 
+ALARMS_SHOWN: Final = 5
+
 
 @viewer_required
 @require_safe
@@ -32,10 +36,14 @@ def overview(request: HttpRequest) -> HttpResponse:
             return render(request, "jobs/nothing_visible.html")
         return render(request, "jobs/welcome.html", {"steps": _steps_done(), "running": running})
     attention, attention_count = reads.attention(request.user)
+    waiting = pending_copies(rows)
+    overdue = [pending for pending in waiting if pending.is_overdue]
     context = {
         "rows": rows,
         "verdict": reads.verdict(rows),
-        "waiting": pending_copies(rows),
+        "waiting": waiting,
+        "overdue": overdue[:ALARMS_SHOWN],
+        "overdue_more": len(overdue) - ALARMS_SHOWN,
         "running": running,
         "seen": _seen(running),
         "attention": attention,

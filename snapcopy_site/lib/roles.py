@@ -42,7 +42,7 @@ class Role(StrEnum):
 
 _ORDER: Final = tuple(Role)
 _SUMMARIES: Final = {
-    Role.VIEWER: "Sees, changes nothing.",
+    Role.VIEWER: "Looks, changes nothing.",
     Role.OPERATOR: "Also starts, suspends and kills jobs, and restores.",
     Role.ADMIN: "Also configures, and manages users.",
 }

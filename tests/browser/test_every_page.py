@@ -11,12 +11,14 @@ from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import Page
 
+from jobs.models import BackupCopy, CopyState
 from jobs.services.schedules import run_schedule_now
 from policies.models import AccessNode, FileServer, Media, StoragePolicy
+from policies.services import Limits, set_user_scope
 from snapcopy_site.lib.roles import Role
 from tests.browser.conftest import Visit
 from tests.browser.world import World, make_world
-from tests.factories import make_blackout_window, make_schedule
+from tests.factories import make_blackout_window, make_schedule, make_user
 
 RULES = {
     "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
@@ -100,6 +102,13 @@ def test_pages_of_schedules_are_accessible_and_fit(visit: Visit, world: World) -
         "/jobs/restarts/",
         "/jobs/restarts/backup_copy/edit/",
     )
+
+
+def test_pages_of_alarms_and_scopes_are_accessible_and_fit(visit: Visit, world: World) -> None:
+    BackupCopy.objects.filter(state=CopyState.TO_BE_COPIED).update(selected_at=timezone.now() - timedelta(days=20))
+    person = make_user(Role.OPERATOR, username="somebody")
+    set_user_scope(person, Limits(file_servers=[world.home.file_server], subclients=[world.home]), user=None)
+    inspect(visit, "/", f"/users/{person.pk}/", f"/users/{person.pk}/edit/", "/users/")
 
 
 def test_the_first_page_of_an_empty_installation_is_accessible_and_fits(visit: Visit) -> None:

@@ -15,7 +15,7 @@ from jobs.selectors_pages.pending import Pending, pending_copies
 from jobs.selectors_pages.protection import subclient_states
 from policies.models import Media, StoragePolicy, Subclient
 from snapcopy_site.lib.roles import Role
-from tests.factories import backup_copy_of, make_user
+from tests.factories import backup_copy_of, make_subclient, make_user
 from tests.job_factories import make_backup_copy, make_job, make_snapshot
 
 DAY = timedelta(days=1)
@@ -92,6 +92,16 @@ def test_B10_the_overview_raises_an_alarm_unless_the_policy_keeps_waiting(
     assert ("never: keeps waiting" in page) is not is_alarm
     assert ("That is overdue: over 14 days." in page) is is_alarm
     assert "A snapshot has waited 15 days for its copy." in page, "the alert of 48 hours stays"
+
+
+def test_B10_many_alarms_do_not_bury_the_page(subclient: Subclient, client: Client) -> None:
+    client.force_login(make_user(Role.VIEWER))
+    for number in range(7):
+        other = make_subclient(name=f"s{number}", file_server=subclient.file_server, policy=subclient.policy)
+        _wait(other, 20)
+    page = client.get(reverse("overview")).content.decode()
+    assert page.count("is overdue</p>") == 5
+    assert "2 more subclients overdue" in page
 
 
 def test_D3_storage_is_told_as_logical_and_stored_with_the_savings(subclient: Subclient) -> None:

@@ -9,7 +9,7 @@ import pytest
 from pytest_django.fixtures import DjangoAssertNumQueries
 
 from jobs.models import BackupCopy, CopyState, JobState, Level
-from jobs.selectors import bases_of, last_copied
+from jobs.selectors import bases_of, last_copied, placement_lists
 from jobs.services import launch_backup_copy, refresh_selection
 from jobs.services.selection import next_to_copy, skip_overdue
 from policies.models import Copy, Selection, Subclient
@@ -118,3 +118,18 @@ def test_a_copy_is_launched_and_placed_in_few(
     make_snapshot(subclient, n=LONG, taken_at=NOW)
     with django_assert_max_num_queries(26):
         assert launch_backup_copy(subclient).state == JobState.QUEUED
+
+
+def test_N1_N2_the_four_lists_of_nodes_are_read_together(
+    subclient: Subclient, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    own, server, snap, agent, other = (make_node(name=name) for name in ("own", "server", "snap", "agent", "other"))
+    copy = backup_copy_of(subclient)
+    subclient.access_nodes.add(own)
+    subclient.file_server.access_nodes.add(server)
+    subclient.policy.copies.get(kind="primary_snap").media_agents.add(snap)
+    copy.media_agents.add(agent, other)
+    with django_assert_max_num_queries(2):
+        lists = placement_lists(subclient=subclient, copy=copy)
+    assert (lists.subclient_nodes, lists.file_server_nodes) == ({"own"}, {"server"})
+    assert (lists.snap_agents, lists.backup_agents) == ({"snap"}, {"agent", "other"})
