@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django import template
 from django.template import Context
 from django.utils.dateparse import parse_datetime
 
+from jobs.models import Job
 from jobs.services.reconcile import active_reconcile
 from jobs.services.storage_record import last_reconcile, orphans_of
 from policies.models import FileServer, Subclient
 from policies.selectors.visible import sees_everything, whole_file_servers
 
 register = template.Library()
+
+_KINDS: Final = ("missing", "returned", "unknown")
 
 
 @register.inclusion_tag("jobs/_storage.html", takes_context=True)
@@ -33,10 +36,24 @@ def storage_of(context: Context, server: FileServer, subclient: Subclient | None
         "subclient": subclient,
         "active": active_reconcile(server),
         "last": last,
+        "found": _found(last, subclient) if last is not None else {},
         "unknown": unknown,
         "subclients": server.subclients.all() if unknown and subclient is None else [],
         "request": request,
     }
+
+
+def _found(last: Job, subclient: Subclient | None) -> dict[str, Any]:
+    """The figures of the whole storage, or of one subclient's part: those are counted from what the result names."""
+    result = last.result
+    if subclient is None:
+        return {name: result.get(f"{name}_count", 0) for name in _KINDS} | {
+            "reverted": bool(result.get("reverted")),
+            "agrees": result.get("agrees", False),
+        }
+    mine = {name: sum(one["subclient"] == subclient.path for one in result.get(name, [])) for name in _KINDS}
+    reverted = subclient.path in result.get("reverted", [])
+    return mine | {"reverted": reverted, "agrees": not (any(mine.values()) or reverted)}
 
 
 @register.filter

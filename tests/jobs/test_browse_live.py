@@ -127,3 +127,27 @@ def enter_again() -> Client:
     client = Client()
     client.force_login(make_user(Role.OPERATOR, username="another"))
     return client
+
+
+@pytest.mark.system
+def test_V3_a_snapshot_of_a_real_volume_is_listed_as_it_was(
+    transactional_db: None, redis_url: str, tmp_path: Path, btrfs_mount: Path
+) -> None:
+    make_node()
+    subclient = configure(tmp_path)
+    (btrfs_mount / "data").mkdir()
+    (btrfs_mount / "data" / "before").write_text("1")
+    (btrfs_mount / "other").mkdir()
+    subclient.file_server = configuration.create_file_server(
+        name="volume", engine="btrfs", options={"volume": str(btrfs_mount)}, user=None
+    )
+    subclient.content_paths = [str(btrfs_mount / "data")]
+    subclient.save()
+    snapshot = snap(subclient)
+    (btrfs_mount / "data" / "before").unlink()
+    with answering_here():
+        assert [entry.name for entry in live_folder(snapshot, os.fsencode(btrfs_mount / "data")).entries] == [b"before"]
+        above = live_folder(snapshot, os.fsencode(btrfs_mount)).entries
+        assert [entry.name for entry in above] == [b"data"], "only the content paths, whatever else the volume holds"
+        with pytest.raises(NotInCopy):
+            live_folder(snapshot, os.fsencode(btrfs_mount / "other"))

@@ -170,6 +170,21 @@ def test_a_missing_snapshot_says_why_in_the_chain(subclient: Subclient) -> None:
     assert snapshot.state_reason in page.content.decode()
 
 
+def test_V4_a_subclient_is_told_only_of_its_own_part(subclient: Subclient) -> None:
+    other = configuration.create_subclient(
+        file_server=subclient.file_server,
+        name="other",
+        content_paths=["/srv/other"],
+        policy=subclient.policy,
+        user=None,
+    )
+    found(subclient)
+    page = enter(Role.ADMIN).get(reverse("subclient", args=["server-tree", other.name])).content.decode()
+    assert "It holds what is recorded" in page
+    assert "1 missing" not in page
+    assert "sc-abcd-9-1" not in page
+
+
 def test_the_card_takes_three_queries_more(
     subclient: Subclient, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
