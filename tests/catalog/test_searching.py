@@ -261,6 +261,42 @@ def _waiting_pages() -> int:
         return int(pages)
 
 
+@pytest.mark.parametrize(
+    ("text", "is_exact", "pieces"),
+    [
+        ("log", False, ["log"]),
+        ("invoice", False, ["ice", "inv"]),
+        ("backup-sensor-36224.html", False, ["224", "362", "kup"]),
+        ("ab*report?.x", False, ["ort", "rep"]),
+        ("a*b", True, []),
+        ("gr\u00f6\u00dfe.c", False, []),
+    ],
+)
+def test_the_index_is_asked_for_few_pieces_of_a_text(text: str, is_exact: bool, pieces: list[str]) -> None:
+    assert searching.pieces_of(text, is_exact=is_exact) == pieces
+
+
+@pytest.mark.parametrize("text", ["log-1", "cat*1?.txt", "catalog2.txt", "CATALOG"])
+@pytest.mark.parametrize("is_exact", [True, False])
+def test_the_index_finds_what_a_look_at_every_name_finds(
+    admin: User, subclients: tuple[Subclient, Subclient], monkeypatch: pytest.MonkeyPatch, text: str, is_exact: bool
+) -> None:
+    names = ["log-1", "blog-10", "Catalog-12.txt", "catalog2.txt", "CATALOG", "cat1", "alog-1.cat"]
+    fill(subclients[0].pk, {0: {name.encode(): File(1) for name in names}})
+    wanted = [
+        name
+        for name in names
+        if matches(
+            text,
+            Version(path=f"/srv/data/{name}".encode(), kind="f", size=1, first=0, until=None),
+            is_exact=is_exact,
+        )
+    ]
+    monkeypatch.setattr(searching, "WINDOW", 0)
+    found = search(admin, Question(text=text, is_exact=is_exact, kinds=Kinds.FILE)).results
+    assert sorted(result.name.decode() for result in found) == sorted(wanted)
+
+
 def test_settings_of_the_session_are_as_before(admin: User, subclients: tuple[Subclient, Subclient]) -> None:
     search(admin, Question(text="plan"))
     with connection.cursor() as cursor:
