@@ -75,10 +75,12 @@ def run(task: Task) -> Outcome:
 def clear_leftovers() -> int:
     """Scratch directories whose drill is not running any more: a killed process left them. Returns how many."""
     place = _place()
-    if not place.is_dir():
+    try:
+        left = list(place.iterdir())
+    except OSError:
         return 0
     cleared = 0
-    for scratch in place.iterdir():
+    for scratch in left:
         job, _, attempt = scratch.name.partition("-")
         known = job.isdigit() and attempt.partition("-")[0].isdigit()
         drills = Job.objects.filter(operation=Operation.DRILL, state=JobState.RUNNING)

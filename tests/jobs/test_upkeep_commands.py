@@ -71,6 +71,7 @@ def test_age_prune_and_verify_to_the_end(farm: Farm, subclient: Subclient, tmp_p
         (("verify", "nowhere"), 2),
         (("prune", "empty"), 4),
         (("verify", "empty", "--percent", "5"), 4),
+        (("verify", "empty", "--within-days", "0"), 4),
         (("repair", "nowhere"), 2),
         (("repair", "empty"), 4),
         (("prune",), 0),
@@ -87,3 +88,10 @@ def test_a_medium_that_is_verified_is_not_pruned(subclient: Subclient) -> None:
     launch_verify(media=Media.objects.get())
     assert command("prune", "disk-tree")[0] == 4
     assert not Job.objects.filter(operation=Operation.PRUNE).exists()
+
+
+def test_verify_reads_what_was_not_read_within_days(subclient: Subclient) -> None:
+    make_node()
+    Media.objects.update(repository_id="a" * 64)
+    assert command("verify", "disk-tree", "--within-days", "14")[0] == 0
+    assert Job.objects.get(operation=Operation.VERIFY).parameters == {"within_days": 14}

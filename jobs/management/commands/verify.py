@@ -16,14 +16,20 @@ class Command(JobCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("medium", metavar="MEDIUM")
-        parser.add_argument(
-            "--percent", type=float, default=DEFAULT_PERCENT, help="how much of the data to read, 0 to 100; default 5"
+        how_much = parser.add_mutually_exclusive_group()
+        how_much.add_argument(
+            "--percent", type=float, help=f"how much of the data to read, 0 to 100; default {DEFAULT_PERCENT:g}"
+        )
+        how_much.add_argument(
+            "--within-days", type=int, metavar="DAYS", help="read what was not read within so many days instead"
         )
         self.add_wait_arguments(parser)
 
-    def handle(self, *_args: Any, medium: str, percent: float, wait: bool, **options: Any) -> None:
+    def handle(
+        self, *_args: Any, medium: str, percent: float | None, within_days: int | None, wait: bool, **options: Any
+    ) -> None:
         try:
-            job = launch_verify(media=find_media(medium), percent=percent, **BY_SCRIPT)
+            job = launch_verify(media=find_media(medium), percent=percent, within_days=within_days, **BY_SCRIPT)
         except CannotLaunch as refusal:
             raise refused(refusal) from refusal
         self.run_job(job, wait=wait, as_json=options["json"])
