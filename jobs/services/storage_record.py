@@ -46,7 +46,10 @@ class StorageRecord:
 
 
 def record_of(server: FileServer, *, listed: Collection[str]) -> StorageRecord:
-    """Read after the storage was listed: what a job took meanwhile is then known, and what it takes now is passing."""
+    """Read after the storage was listed: what a job took meanwhile is then known, and what it takes now is passing.
+
+    A deletion whose job ended without it counts as missing: if the snapshot is there, it is back.
+    """
     alive = Q(subclient__file_server=server) & ~Q(state=SnapshotState.DELETED)
     snapshots = Snapshot.objects.filter(alive | Q(name__in=listed)).select_related("subclient__file_server")
     replicas = SnapshotReplica.objects.filter(file_server=server).filter(
@@ -65,8 +68,11 @@ def record_of(server: FileServer, *, listed: Collection[str]) -> StorageRecord:
     )
     for name, replica in record.replicas.items():
         record.states[name] = Recorded.PASSING if replica.pk in busy else _state_of(replica)
+    going = active_jobs().filter(operation=Operation.DELETE_SNAPSHOT, snapshot__subclient__file_server=server)
+    at_work = set(going.values_list("snapshot", flat=True))
     for name, snapshot in record.snapshots.items():
-        record.states[name] = _STATES[SnapshotState(snapshot.state)]
+        is_left_half = snapshot.state == SnapshotState.DELETING and snapshot.pk not in at_work
+        record.states[name] = Recorded.MISSING if is_left_half else _STATES[SnapshotState(snapshot.state)]
     return record
 
 

@@ -201,6 +201,20 @@ def test_V4_one_that_was_recorded_as_deleted_can_be_taken_back(subclient: Subcli
     assert (undead.state, undead.deleted_at, undead.is_pinned) == (SnapshotState.PRESENT, None, True), picture()
 
 
+def test_V4_a_deletion_that_no_job_is_at_any_more_is_taken_back(subclient: Subclient) -> None:
+    snap(subclient)
+    half = snap(subclient)
+    Snapshot.objects.filter(pk=half.pk).update(state=SnapshotState.DELETING)
+    deletion = make_job(
+        operation=Operation.DELETE_SNAPSHOT, state=JobState.SUSPENDED, subclient=subclient, snapshot=half
+    )
+    assert reconcile(subclient.file_server).result["agrees"], "its job is at it"
+    Job.objects.filter(pk=deletion.pk).update(state=JobState.FAILED, finished_at=half.taken_at)
+    assert [one["name"] for one in reconcile(subclient.file_server).result["returned"]] == [half.name]
+    half.refresh_from_db()
+    assert half.is_present, picture()
+
+
 def test_V4_a_snapshot_that_a_job_is_taking_is_not_unknown(subclient: Subclient) -> None:
     known = snap(subclient)
     waiting = make_job(subclient=subclient, state=JobState.SUSPENDED)
