@@ -76,7 +76,7 @@ def record_copy(
         exceptions=exceptions,
         copied_at=timezone.now(),
     )
-    if result.snapshot_file_id != row.snapshot_file_id:
+    if row.is_damaged and result.snapshot_file_id != row.snapshot_file_id:
         damage.made_anew(row)
     record_copied_bytes(media, stored_bytes=counters.bytes_stored, usage=usage)
 
