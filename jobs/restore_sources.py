@@ -128,7 +128,7 @@ def _replicas(snapshot: Snapshot, lacks: frozenset[bytes], within: frozenset[str
             name=row.copy.name,
             kind=SourceKind.REPLICA,
             precedence=row.copy.precedence,
-            obstacle=obstacle or _unreachable(row.file_server, within),
+            obstacle=obstacle or _unreachable(row.file_server, within, of=row.copy.name),
             lacks=lacks,
         )
         found.append(RestoreSource(candidate=candidate, copy=row.copy, replica=row))
@@ -171,14 +171,19 @@ def _read_by(row: BackupCopy, known: Sequence[BackupCopy]) -> int:
     return _read_by(fed_by, known) if fed_by is not None else row.job_id or 0
 
 
-def _unreachable(server: FileServer, within: frozenset[str] | None, subclient: Subclient | None = None) -> str:
-    """RULES N1: with access nodes listed, only those reach the storage. ``within`` None = any node may run it."""
+def _unreachable(
+    server: FileServer, within: frozenset[str] | None, subclient: Subclient | None = None, *, of: str = ""
+) -> str:
+    """RULES N1: with access nodes listed, only those reach the storage. ``within`` None = any node may run it.
+
+    ``of``: whose storage it is called; empty = the file server's.
+    """
     reach = reach_of(server, subclient) if within is not None else None
     if within is None or reach is None or reach & within:
         return ""
     if len(within) == 1:
-        return f"the node {next(iter(within))} does not reach the storage of {server.name}"
-    return f"none of the nodes {', '.join(sorted(within))} reaches the storage of {server.name}"
+        return f"the node {next(iter(within))} does not reach the storage of {of or server.name}"
+    return f"none of the nodes {', '.join(sorted(within))} reaches the storage of {of or server.name}"
 
 
 def _exceptions(job_ids: Collection[int]) -> dict[int, frozenset[bytes]]:

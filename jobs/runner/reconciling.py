@@ -45,7 +45,7 @@ def take_back(task: Task, record: StorageRecord, names: Iterable[str]) -> list[d
             waiting, where = record_return(snapshot), ""
         else:
             replica = record.replicas[name]
-            snapshot, where = replica.snapshot, f" on {replica.file_server.name}"
+            snapshot, where = replica.snapshot, f" on {replica.copy.name}"
             waiting = record_replica_return(replica)
         means = f"Decided anew: {', '.join(waiting)}." if waiting else "Nothing was waiting for it."
         _tell(task, snapshot, f"Back again{where}: {name}. {means}", code="snapshot-returned")
@@ -78,18 +78,18 @@ def _forget_snapshot(task: Task, snapshot: Snapshot, kept_for: list[str]) -> dic
 
 def _forget_replica(task: Task, replica: SnapshotReplica) -> dict[str, object] | None:
     """It is not sent again by itself (B4); what reads backup copies from there has to do without."""
-    server = replica.file_server.name
+    place = replica.copy.name
     with transaction.atomic():
         there = SnapshotReplica.objects.filter(pk=replica.pk, state__in=states.ON_MEDIA)
-        reason = f"Missing: job {task.job.pk} found that it was deleted from {server} outside."
+        reason = f"Missing: job {task.job.pk} found that it was deleted from {place} outside."
         if not there.update(state=CopyState.SKIPPED, state_reason=reason):
             return None
         snapshot = Snapshot.objects.get(pk=replica.snapshot_id)
-        given_up = give_up_copies(snapshot, reason=f"It is missing on {server}.")
+        given_up = give_up_copies(snapshot, reason=f"It is missing on {place}.")
         means = _means(given_up, [], has_copy=True)
         means += " The next transfer sends everything if no older one is on both."
-        _tell(task, snapshot, f"Missing on {server}, deleted outside: {snapshot.name}. {means}", code="replica-missing")
-    return _row(replica.snapshot, where=f" on {server}", means=means)
+        _tell(task, snapshot, f"Missing on {place}, deleted outside: {snapshot.name}. {means}", code="replica-missing")
+    return _row(replica.snapshot, where=f" on {place}", means=means)
 
 
 def _means(given_up: Sequence[str], kept_for: Sequence[str], *, has_copy: bool) -> str:

@@ -37,7 +37,7 @@ def delete(task: Task, replica: SnapshotReplica) -> Outcome:
     task.phase(PhaseName.PRUNE)
     build_engine(replica.file_server).delete(ref_of_replica(replica))
     name = replica.snapshot.name
-    task.tell("snapshot-deleted", f"Snapshot {name} was deleted from {replica.file_server.name}.")
+    task.tell("snapshot-deleted", f"Snapshot {name} was deleted from {replica.copy.name}.")
     return Done(result={"snapshot": name}, record=partial(_record_deletion, replica))
 
 
@@ -46,9 +46,7 @@ def _send(task: Task, replica: SnapshotReplica, subclient: Subclient, copy: Copy
     server, target = source_server_of(subclient, copy), target_of(copy)
     source, engine = build_engine(server), build_engine(target)
     if not isinstance(engine, Replicator):
-        raise EngineUnsupported(
-            f"The snapshot engine of {target.name} does not take over snapshots of another storage."
-        )
+        raise EngineUnsupported(f"The snapshot engine of {copy.name} does not take over snapshots of another storage.")
     base = newest_replica(subclient, copy, before=replica.snapshot)
     mark_sending(replica, job_id=task.job.pk, base=base)
     task.phase(PhaseName.COPY)
@@ -60,7 +58,7 @@ def _send(task: Task, replica: SnapshotReplica, subclient: Subclient, copy: Copy
     counters = Counters(bytes_total=done.sent_bytes, bytes_done=done.sent_bytes, bytes_read=done.sent_bytes)
     task.recorder.emit(Progress(counters=counters))
     used = base if base is not None and done.base == base.snapshot.name else None
-    sentence = f"Snapshot {replica.snapshot.name} was sent to {target.name}, "
+    sentence = f"Snapshot {replica.snapshot.name} was sent to {copy.name}, "
     sentence += f"as the difference from {done.base}." if done.base else "complete."
     task.tell("snapshot-sent", sentence)
     return Done(

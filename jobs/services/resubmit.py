@@ -92,7 +92,7 @@ def _how_much(job: Job) -> dict[str, Any]:
 def _delete_again(replica: SnapshotReplica, job: Job) -> Job:
     again = delete_replica(replica, reason=replica.state_reason, initiator=job.initiator)
     if again is None:
-        raise CannotLaunch(f"{replica.snapshot.name} is gone from {replica.file_server.name}, or a job is at it.")
+        raise CannotLaunch(f"{replica.snapshot.name} is gone from {replica.copy.name}, or a job is at it.")
     return again
 
 

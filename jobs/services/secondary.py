@@ -199,16 +199,16 @@ def _refuse_unfit(subclient: Subclient, copy: Copy) -> None:
         raise CannotLaunch(f"The copy {copy.name} is switched off, so it receives nothing.")
     source, target = source_server_of(subclient, copy), target_of(copy)
     if not target.is_active:
-        raise CannotLaunch(f"The file server {target.name} is switched off.")
+        raise CannotLaunch(f"The file server that {copy.name} is on is switched off.")
     kind = ENGINES.get(target.engine)
     if kind is None or Capability.REPLICATE not in kind.capabilities or source.engine != target.engine:
         raise CannotLaunch(
-            f"Snapshots of {source.name} cannot be sent to {target.name}: their snapshot engines do not fit.",
+            f"Snapshots of {subclient.path} cannot be sent to {copy.name}: the snapshot engines do not fit.",
             hint="Choose a target with the same snapshot engine.",
         )
     if common_nodes(source, target) == frozenset() and not is_streamed(source, target):
         raise CannotLaunch(
-            f"No access node reaches both {source.name} and {target.name}.",
+            f"No access node reaches both the storage of {copy.name} and the one it is sent from.",
             hint="Both storages must be mounted on one node: add it to the access nodes of both file servers.",
         )
 

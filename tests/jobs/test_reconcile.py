@@ -290,7 +290,7 @@ def test_V4_B6_a_replica_that_was_deleted_outside_is_skipped_and_copied_again_wh
     replica.refresh_from_db()
     snapshot.refresh_from_db()
     assert (replica.state, snapshot.state) == (CopyState.SKIPPED, SnapshotState.PRESENT), picture()
-    assert replica.state_reason == f"Missing: job {job.pk} found that it was deleted from there outside."
+    assert replica.state_reason == f"Missing: job {job.pk} found that it was deleted from {replica.copy.name} outside."
     assert snapshot.backup_copies.get().state == CopyState.SKIPPED, "it may not fall back silently (B6)"
     assert kept.backup_copies.get().state == CopyState.TO_BE_COPIED
     aside.rename(place)
