@@ -98,6 +98,18 @@ def test_O3_a_copy_that_is_switched_off_gets_no_rows_and_nothing_waits_for_it(
         launch_secondary_copy(subclient=subclient, copy=Copy.objects.get(pk=vault.pk))
 
 
+@pytest.mark.parametrize("change", [{"is_active": False}, {"engine": "xfs"}])
+def test_a_refusal_names_the_copy_and_not_the_file_server_that_may_be_out_of_sight(
+    change: dict[str, object], subclient: Subclient, vault: Copy
+) -> None:
+    make_snapshot(subclient)
+    FileServer.objects.filter(name="vault-server").update(**change)
+    with pytest.raises(CannotLaunch) as refusal:
+        launch_secondary_copy(subclient=subclient, copy=Copy.objects.get(pk=vault.pk))
+    assert vault.name in str(refusal.value)
+    assert "vault-server" not in str(refusal.value)
+
+
 def test_B5_the_oldest_is_sent_first_and_gaps_before_the_newest_stay(subclient: Subclient, vault: Copy) -> None:
     older, newer = make_snapshot(subclient, n=1), make_snapshot(subclient, n=2)
     refresh_replicas(subclient)
