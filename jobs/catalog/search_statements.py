@@ -143,7 +143,9 @@ def is_newest(of_later: list[str]) -> str:
 
 
 EXISTS_NOW: Final = "version.until_at IS NULL"
-IS_DELETED: Final = """version.until_at IS NOT NULL AND NOT EXISTS (
+HAS_ENDED: Final = "version.until_at IS NOT NULL"
+"""Of the last version of a path: the path is deleted."""
+IS_DELETED: Final = f"""{HAS_ENDED} AND NOT EXISTS (
     SELECT FROM jobs_catalogversion present
     WHERE present.folder_id = version.folder_id AND present.name = version.name AND present.until_at IS NULL)"""
 """The first half follows from the second, and spares it for every version that is there."""

@@ -320,7 +320,7 @@ def _conditions(question: Question, given: dict[str, Any]) -> list[str]:
         return [sql.EXISTS_NOW, *found]
     later = sql.conditions("later", existed=question.has_time, **asked)
     if question.which is Which.DELETED:
-        found.append(sql.IS_DELETED)
+        found.append(sql.IS_DELETED if later else sql.HAS_ENDED)
     return [*found, sql.is_newest(later)]
 
 
