@@ -36,7 +36,7 @@ LOOK_SECONDS: Final = 0.5
 REPAIR_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 40.0
 LIGHT_WORKERS: Final = 2
-RECEIVING_WORKERS: Final = 2
+MEETING_WORKERS: Final = 2
 RESPAWN_SECONDS: Final = 1.0
 """A worker that ends is not started again sooner than this after its start."""
 
@@ -136,11 +136,11 @@ class Node:
         self._node.refresh_from_db(fields=["slots", "is_enabled", "is_draining"])
 
     def _spawn(self) -> None:
-        """As many workers as slots, some light and receiving ones; workers that ended are started again."""
+        """As many workers as slots, some light and meeting ones; workers that ended are started again."""
         wanted = {
             queues.heavy_queue(self._node): self._node.slots,
             queues.light_queue(self._node): LIGHT_WORKERS,
-            queues.receiving_queue(self._node): RECEIVING_WORKERS,
+            queues.meeting_queue(self._node): MEETING_WORKERS,
         }
         for queue, number in wanted.items():
             have = [worker for worker in self._workers if worker.queue == queue]

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 TASK: Final = "jobs.tasks.run"
 CLEAR_LOCKS: Final = "jobs.tasks.clear_locks"
 RECEIVE: Final = "jobs.tasks.receive"
+SEND_FILES: Final = "jobs.tasks.send_files"
 ANSWER: Final = "jobs.tasks.answer"
 OFFER_SECONDS: Final = 30
 """So long a node that is to receive a snapshot has to say where; an order that is older is not taken up any more."""
@@ -54,19 +55,22 @@ def light_queue(node: AccessNode) -> str:
     return f"{node.queue}-light"
 
 
-def receiving_queue(node: AccessNode) -> str:
-    """Its workers take what another node sends: they take no slot, which the sender has, and keep no Test waiting."""
-    return f"{node.queue}-receiving"
+def meeting_queue(node: AccessNode) -> str:
+    """Its workers meet another process over the network, to take what it sends or to send what it asked for.
+
+    They take no slot, which a sending job has already, and keep no Test waiting.
+    """
+    return f"{node.queue}-meeting"
 
 
-def order_reception(node: AccessNode, replica_id: int, key: str) -> bool:
-    """Have the node listen for a snapshot; ``key`` is the secret of this transfer. False when Redis does not answer."""
+def order_meeting(node: AccessNode, task: str, values: dict[str, Any], key: str) -> bool:
+    """Have the node listen for whoever has the secret ``key``. False when Redis does not answer."""
     try:
-        django_rq.get_queue(receiving_queue(node)).enqueue(
-            RECEIVE, args=(replica_id, key), job_timeout=-1, ttl=OFFER_SECONDS, result_ttl=0, failure_ttl=3600
+        django_rq.get_queue(meeting_queue(node)).enqueue(
+            task, args=(values, key), job_timeout=-1, ttl=OFFER_SECONDS, result_ttl=0, failure_ttl=3600
         )
     except redis.RedisError as error:
-        logger.warning("Redis did not take the order to receive (%s).", error)
+        logger.warning("Redis did not take the order to meet (%s).", error)
         return False
     return True
 

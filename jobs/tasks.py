@@ -11,7 +11,7 @@ from jobs import queues
 from jobs.engine.errors import EngineError
 from jobs.engine.repository import lock_file
 from jobs.engine.repository.repository import Repository
-from jobs.runner import answering, transfer
+from jobs.runner import answering, file_stream, transfer
 from jobs.runner.attempt import Attempt
 from jobs.services.failures import Unexpected
 from jobs.services.outcomes import Failed, Interrupted, Outcome
@@ -39,12 +39,20 @@ def _outcome(current: Attempt) -> Outcome:
         return Failed.by(Unexpected(f"Something unexpected happened: {type(error).__name__}: {error}"))
 
 
-def receive(replica_id: int, key: str) -> None:
+def receive(values: dict[str, Any], key: str) -> None:
     """The receiving end of a snapshot that another node sends; what fails is told there, with its job."""
     try:
-        transfer.receive(replica_id, key)
+        transfer.receive(values, key)
     except Exception as error:
         logger.exception("A snapshot could not be received: %s", type(error).__name__)
+
+
+def send_files(values: dict[str, Any], key: str) -> None:
+    """Files of a snapshot for somebody who downloads them; what fails is told there."""
+    try:
+        file_stream.send(values, key)
+    except Exception as error:
+        logger.exception("Files of a snapshot could not be sent: %s", type(error).__name__)
 
 
 def answer(question: str, values: dict[str, Any], key: str) -> None:

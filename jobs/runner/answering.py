@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from jobs.engine.errors import EngineError, EngineUnsupported, SnapshotMissing
 from jobs.engine.events import FreeRun
 from jobs.engine.operations.snapshot_listing import list_snapshot
-from jobs.engine.plan import SourceRoot, StoredPath
 from jobs.engine.snapshots.base import Reverter, SnapshotEngine, SnapshotRef
 from jobs.models import Snapshot, SnapshotReplica
-from jobs.runner.references import ref_from_row, ref_of_replica
+from jobs.runner.references import ref_from_row, ref_of_replica, source_roots
 from jobs.services.asking import ERROR
 from jobs.services.live_folder import FOLDER, MOST_ENTRIES, entry_to_json
 from jobs.services.revert_preview import LOOK_SECONDS, REVERT_PLAN, plan_to_json
@@ -25,7 +23,7 @@ logger = logging.getLogger(__name__)
 def answer(question: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """The answer as JSON; a failure is one, too. Changes nothing anywhere."""
     try:
-        engine, ref = _asked_about(values)
+        engine, ref = asked_about(values)
         return _ANSWERS[question](engine, ref, values)
     except EngineError as error:
         return {ERROR: {"code": error.code, "sentence": error.sentence, "hint": error.hint}}
@@ -35,7 +33,8 @@ def answer(question: str, values: Mapping[str, Any]) -> dict[str, Any]:
         return {ERROR: {"code": "unexpected", "sentence": told, "hint": "The node's log has the details."}}
 
 
-def _asked_about(values: Mapping[str, Any]) -> tuple[SnapshotEngine, SnapshotRef]:
+def asked_about(values: Mapping[str, Any]) -> tuple[SnapshotEngine, SnapshotRef]:
+    """The snapshot, or the replica, that ``values`` name. Raises SnapshotMissing."""
     if values.get("replica") is not None:
         replica = SnapshotReplica.objects.select_related("snapshot", "file_server").get(pk=values["replica"])
         return build_engine(replica.file_server), ref_of_replica(replica)
@@ -47,13 +46,7 @@ def _asked_about(values: Mapping[str, Any]) -> tuple[SnapshotEngine, SnapshotRef
 
 def _folder(engine: SnapshotEngine, ref: SnapshotRef, values: Mapping[str, Any]) -> dict[str, Any]:
     with engine.open(ref) as opened:
-        roots = [
-            SourceRoot(
-                directory=root.directory, stored_as=StoredPath(os.fsencode(root.content_path)), origins=root.origins
-            )
-            for root in opened
-        ]
-        entries = list_snapshot(roots, bytes.fromhex(values["path"]))
+        entries = list_snapshot(source_roots(opened), bytes.fromhex(values["path"]))
     return {"entries": [entry_to_json(entry) for entry in entries[:MOST_ENTRIES]], "count": len(entries)}
 
 

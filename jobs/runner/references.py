@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
+
 from jobs.engine.ids import SnapshotName
-from jobs.engine.snapshots.base import SnapshotRef
+from jobs.engine.plan import SourceRoot, StoredPath
+from jobs.engine.snapshots.base import SnapshotRef, SnapshotRoot
 from jobs.models import Snapshot, SnapshotReplica
 
 
@@ -41,3 +45,11 @@ def ref_of_replica(replica: SnapshotReplica) -> SnapshotRef:
         handle={str(key): str(value) for key, value in kept["handle"].items()},
         warnings=tuple(kept["warnings"]),
     )
+
+
+def source_roots(opened: Iterable[SnapshotRoot]) -> list[SourceRoot]:
+    """The roots of an opened snapshot as operations read them."""
+    return [
+        SourceRoot(directory=root.directory, stored_as=StoredPath(os.fsencode(root.content_path)), origins=root.origins)
+        for root in opened
+    ]

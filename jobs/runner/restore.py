@@ -13,11 +13,11 @@ from jobs.engine.errors import NotInCopy, SnapshotMissing
 from jobs.engine.events import Level, PhaseName
 from jobs.engine.ids import FileId
 from jobs.engine.operations import restore
-from jobs.engine.plan import Overwrite, RestorePlan, RestoreResult, SourceRoot, StoredPath
+from jobs.engine.plan import Overwrite, RestorePlan, RestoreResult, StoredPath
 from jobs.models import BackupCopy, Job
 from jobs.restore_sources import Chosen, choose_source, sources_of
 from jobs.rules.restore_source import NoSource, SourceKind
-from jobs.runner.references import ref_from_row, ref_of_replica
+from jobs.runner.references import ref_from_row, ref_of_replica, source_roots
 from jobs.runner.restore_findings import findings_of
 from jobs.runner.snapshot_sources import SnapshotSource, replica_losses
 from jobs.runner.task import Task
@@ -112,15 +112,8 @@ def _from_snapshot(task: Task) -> RestoreResult:
     source = _snapshot_source(task.job)
     with replica_losses(source), ExitStack() as stack:
         roots = stack.enter_context(source.engine.open(source.ref))
-        read = [
-            SourceRoot(
-                directory=root.directory,
-                stored_as=StoredPath(root.content_path.encode("utf-8", "surrogateescape")),
-                origins=root.origins,
-            )
-            for root in roots
-        ]
-        return restore.run_from_snapshot(_plan(task.job), read, task.recorder, task.orders, task.clock)
+        plan = _plan(task.job)
+        return restore.run_from_snapshot(plan, source_roots(roots), task.recorder, task.orders, task.clock)
 
 
 def _snapshot_source(job: Job) -> SnapshotSource:

@@ -32,7 +32,7 @@ def ask_about(
 
     Raises NodeSilent, and what the node raised.
     """
-    node = _node_for(snapshot, replica)
+    node = node_for(snapshot, replica)
     given = {**values, "snapshot": snapshot.pk, "replica": replica.pk if replica is not None else None}
     try:
         answer = queues.ask(node, question, given, seconds=SECONDS)
@@ -46,8 +46,11 @@ def ask_about(
     return answer
 
 
-def _node_for(snapshot: Snapshot, replica: SnapshotReplica | None) -> AccessNode:
-    """A question takes no slot, so a node that is busy may answer."""
+def node_for(snapshot: Snapshot, replica: SnapshotReplica | None) -> AccessNode:
+    """A node that reaches the snapshot, or its replica. A question takes no slot, so one that is busy may answer.
+
+    Raises NodeSilent.
+    """
     if replica is None:
         lists = placement_lists(subclient=snapshot.subclient, copy=None)
     else:

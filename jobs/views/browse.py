@@ -21,7 +21,6 @@ from jobs.catalog.browsing import PAGE, Key, Order, Question, Sort, entries, fol
 from jobs.engine.errors import EngineError, NotInCopy
 from jobs.models import CatalogState, Snapshot
 from jobs.restore_sources import sources_of
-from jobs.rules.restore_source import SourceKind
 from jobs.selectors_pages.restore import restore_points
 from jobs.selectors_pages.time_line import time_line
 from jobs.services.catalog import catalogable
@@ -104,7 +103,7 @@ def browse(request: HttpRequest, pk: int) -> HttpResponse:
         "copy_query": query_of_copy(chosen),
         "and_copy": and_copy,
         "sources": sources,
-        "is_on_media": any(source.kind is SourceKind.MEDIA for source in sources),
+        "is_readable": bool(sources),
         "is_catalogued": is_catalogued,
     }
     try:

@@ -19,6 +19,7 @@ from jobs.engine.errors import NotInCopy, RepositoryDamaged
 from jobs.engine.operations.archive import LEFT_OUT, ArchiveFormat, stream
 from jobs.engine.operations.archiving import contents, zip_stream
 from jobs.engine.operations.archiving.contents import Member
+from jobs.engine.operations.archiving.holding import InCopy
 from jobs.engine.operations.browse import Browser
 from jobs.engine.plan import StoredPath
 from tests.engine.repositories import new_repository
@@ -64,7 +65,7 @@ def browser(place: Path) -> Browser:
 
 
 def archive(browser: Browser, archive_format: ArchiveFormat, *paths: bytes) -> bytes:
-    return b"".join(stream(browser, [StoredPath(path) for path in paths], archive_format))
+    return b"".join(stream(InCopy(browser), [StoredPath(path) for path in paths], archive_format))
 
 
 def open_tar(data: bytes) -> tarfile.TarFile:
@@ -151,7 +152,9 @@ def test_a_path_below_another_chosen_one_is_not_there_twice(browser: Browser) ->
 
 def test_what_cannot_be_in_an_archive_is_named_in_it(browser: Browser) -> None:
     problems: list[tuple[bytes, str]] = []
-    data = b"".join(stream(browser, [], ArchiveFormat.ZIP, on_problem=lambda *problem: problems.append(problem)))
+    data = b"".join(
+        stream(InCopy(browser), [], ArchiveFormat.ZIP, on_problem=lambda *problem: problems.append(problem))
+    )
     with zipfile.ZipFile(io.BytesIO(data)) as opened:
         assert b"/fifo" in opened.read(LEFT_OUT.decode())
         assert "fifo" not in opened.namelist()
@@ -163,7 +166,7 @@ def test_what_cannot_be_in_an_archive_is_named_in_it(browser: Browser) -> None:
 
 def test_a_path_that_is_not_there_is_told_before_the_first_byte(browser: Browser) -> None:
     with pytest.raises(NotInCopy):
-        stream(browser, [StoredPath(b"/text"), StoredPath(b"/nothing")], ArchiveFormat.ZIP)
+        stream(InCopy(browser), [StoredPath(b"/text"), StoredPath(b"/nothing")], ArchiveFormat.ZIP)
 
 
 def damage(repository: Path, size: int) -> None:
@@ -206,7 +209,7 @@ def test_memory_does_not_grow_with_the_archive(place: Path, browser: Browser, mo
     assert (place / "source" / "large").stat().st_size == 22 << 20
     tracemalloc.start()
     try:
-        total = sum(len(piece) for piece in stream(browser, [StoredPath(b"/large")], ArchiveFormat.TAR))
+        total = sum(len(piece) for piece in stream(InCopy(browser), [StoredPath(b"/large")], ArchiveFormat.TAR))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

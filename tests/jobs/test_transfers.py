@@ -14,7 +14,7 @@ from jobs.engine.events import FreeRun
 from jobs.engine.snapshots.channel import Channel
 from jobs.models import Job, JobState, SnapshotReplica
 from jobs.rules.placement import Chosen, NoNode
-from jobs.runner import transfer
+from jobs.runner import meeting
 from jobs.services import CannotLaunch, launch_backup_copy, launch_secondary_copy, launch_snapshot
 from jobs.services.placing import lists_of, receiver_for
 from policies import services as configuration
@@ -137,7 +137,7 @@ def test_N5_while_no_node_of_the_target_is_online_the_transfer_is_tried_again(
 
 @pytest.mark.django_db
 def test_a_stranger_on_the_transfer_port_is_hung_up_on_and_the_sender_still_served() -> None:
-    context, certificate = transfer._own_certificate()
+    context, certificate = meeting._own_certificate()
     trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     trusting.load_verify_locations(cadata=certificate)
 
@@ -145,7 +145,7 @@ def test_a_stranger_on_the_transfer_port_is_hung_up_on_and_the_sender_still_serv
         plain = socket.create_connection(("127.0.0.1", port))
         return trusting.wrap_socket(plain, server_hostname="snapcopy-transfer")
 
-    with transfer._listening() as listener:
+    with meeting._listening() as listener:
         port = listener.getsockname()[1]
         pid = os.fork()
         if pid == 0:
@@ -162,7 +162,7 @@ def test_a_stranger_on_the_transfer_port_is_hung_up_on_and_the_sender_still_serv
                             code = 0 if channel.hear() == {"hello": "back"} else 2
             finally:
                 os._exit(code)
-        with transfer._accepted(listener, context, "right", RUN) as channel:
+        with meeting._accepted(listener, context, "right", RUN) as channel:
             assert channel.hear() == {"hello": "there"}
             channel.tell(hello="back")
             assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0

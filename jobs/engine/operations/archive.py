@@ -1,6 +1,6 @@
-"""Chosen paths of a backup copy as one archive, streamed: nothing is kept on disk, memory is bounded.
+"""Chosen paths of a backup copy or a snapshot as one archive, streamed: nothing is kept on disk, memory is bounded.
 
-What an archive cannot hold (sockets; devices in ZIP) or what is damaged in the repository is left out and named in a
+What an archive cannot hold (sockets; devices in ZIP) or what cannot be read is left out and named in a
 last entry, ``NOT-IN-THIS-ARCHIVE.txt``.
 """
 
@@ -16,8 +16,8 @@ import zstandard
 from ..plan import StoredPath
 from ..repository.tree import Node, NodeKind
 from .archiving import tar_stream, zip_stream
-from .archiving.contents import Contents, Member
-from .browse import Browser
+from .archiving.contents import Member
+from .archiving.holding import Holding, LeaveOut
 from .restoring.selection import split_path
 
 LEFT_OUT: Final = b"NOT-IN-THIS-ARCHIVE.txt"
@@ -46,7 +46,7 @@ class _Writer(Protocol):
 
 
 def stream(
-    browser: Browser,
+    holding: Holding,
     paths: Sequence[StoredPath],
     archive_format: ArchiveFormat,
     *,
@@ -55,18 +55,19 @@ def stream(
     """The archive of ``paths`` (``b"/"`` = everything) with all below them, in pieces of some 100 KiB.
 
     Names are relative to the deepest directory that holds all paths. Raises NotInCopy, InvalidOptions before the first
-    piece; RepositoryDamaged in the middle of a large file, MediaUnavailable: the archive is then cut off, on purpose.
+    piece; RepositoryDamaged or SourceUnavailable in the middle of a large file, MediaUnavailable: the archive is then
+    cut off, on purpose.
     ``on_problem`` is told of every path left out.
     """
     chosen = _outermost(paths)
     for path in chosen:
-        browser.node(path)
-    pieces = _joined(_archive(browser, chosen, archive_format, on_problem))
+        holding.node(path)
+    pieces = _joined(_archive(holding, chosen, archive_format, on_problem))
     return _compressed(pieces) if archive_format is ArchiveFormat.TAR_ZSTD else pieces
 
 
 def _archive(
-    browser: Browser,
+    holding: Holding,
     paths: list[StoredPath],
     archive_format: ArchiveFormat,
     on_problem: Callable[[StoredPath, str], None] | None,
@@ -89,26 +90,26 @@ def _archive(
 
     def wanted() -> Iterator[tuple[StoredPath, Node]]:
         for chosen in paths:
-            for path, node in _with_itself(browser, chosen):
+            for path, node in _with_itself(holding, chosen, leave_out):
                 if supports(node):
                     yield path, node
                 else:
                     leave_out(path, f"a {node.kind} cannot be in a {archive_format.value} archive")
 
     prefix = len(_common_directory(paths))
-    for member in Contents(browser.reader, leave_out).members(wanted()):
+    for member in holding.members(wanted(), leave_out):
         yield from writer.member(member.path[prefix:].lstrip(b"/"), member)
     if count:
         yield from writer.member(LEFT_OUT, _note(left_out, count))
     yield from writer.finish()
 
 
-def _with_itself(browser: Browser, path: StoredPath) -> Iterator[tuple[StoredPath, Node]]:
+def _with_itself(holding: Holding, path: StoredPath, leave_out: LeaveOut) -> Iterator[tuple[StoredPath, Node]]:
     """A chosen directory is an entry, too, but for the root."""
-    node = browser.node(path)
+    node = holding.node(path)
     if node is not None and node.subtree is not None:
         yield path, node
-    yield from browser.walk_nodes(path)
+    yield from holding.walk(path, leave_out)
 
 
 def _outermost(paths: Sequence[StoredPath]) -> list[StoredPath]:
@@ -134,7 +135,7 @@ def _note(left_out: list[tuple[StoredPath, str]], count: int) -> Member:
     lines = [f"{path.decode('utf-8', 'backslashreplace')}: {why}" for path, why in left_out]
     if count > len(left_out):
         lines.append(f"and {count - len(left_out):,} more")
-    text = ("\n".join(["These are in the backup copy but not in this archive:", "", *lines]) + "\n").encode()
+    text = ("\n".join(["These could not be put into this archive:", "", *lines]) + "\n").encode()
     return Member(StoredPath(LEFT_OUT), _NOTE._replace(mtime_ns=time.time_ns()), size=len(text), whole=text)
 
 
