@@ -101,7 +101,6 @@ def test_a_session_makes_one_backup_after_another(goes_on_counting: bool) -> Non
         ({"refuses": {m.DATA_GET_STATE: ErrorCode.UNDEFINED}}, StreamIncomplete, "refused DATA_GET_STATE"),
         ({"refuses": {m.DATA_GET_ENV: ErrorCode.UNDEFINED}}, StreamIncomplete, "refused DATA_GET_ENV"),
     ],
-    ids=str,
 )
 def test_whatever_is_not_certainly_whole_is_an_error(
     change: dict[str, Any], kind: type[EngineError], words: str

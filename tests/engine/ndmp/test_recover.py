@@ -107,7 +107,6 @@ def test_files_that_could_not_be_written_are_named_with_the_reason() -> None:
         ({"reads": []}, StreamIncomplete, "asked for no byte"),
         ({"never_connects": True}, SourceUnavailable, "did not open the data connection"),
     ],
-    ids=str,
 )
 def test_a_recovery_that_ends_badly_is_an_error(change: dict[str, Any], kind: type[EngineError], words: str) -> None:
     with filer(Script(**change)) as server:
