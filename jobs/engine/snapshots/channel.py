@@ -19,6 +19,7 @@ import socket
 import ssl
 import struct
 import time
+from collections.abc import Iterator
 from enum import IntEnum
 from typing import Any, Final
 
@@ -91,12 +92,14 @@ class Channel:
 
     def news(self) -> dict[str, Any] | None:
         """A message that came while this end was sending; None = none, without waiting for one."""
-        self._connection.settimeout(0)
+        with _hung_up():
+            self._connection.settimeout(0)
         try:
             while self._fill():
                 pass
         finally:
-            self._connection.settimeout(_LOOK_SECONDS)
+            with _hung_up():
+                self._connection.settimeout(_LOOK_SECONDS)
         while (frame := self._cut()) is not None:
             if frame[0] is _Kind.MESSAGE:
                 return _object(frame[1])
@@ -189,6 +192,15 @@ class Channel:
             raise _broken("it closed the connection")
         self._come += piece
         return True
+
+
+@contextlib.contextmanager
+def _hung_up() -> Iterator[None]:
+    """A connection that is closed already takes no time limit any more."""
+    try:
+        yield
+    except OSError as error:
+        raise _broken(_words(error)) from error
 
 
 def raise_failure(message: dict[str, Any]) -> None:

@@ -72,7 +72,7 @@ class Crew:
 
     def poll(self, timeout_seconds: float) -> Iterator[tuple[int, FromWorker]]:
         """(worker, message) of everything that came. Raises ReaderLost when a worker died."""
-        self._vigil.look([self._processes[number].pid for number in self._ends if number not in self.idle])
+        self._vigil.look([self._processes[number].pid for number in self._ends])
         for key, events in self._selector.select(timeout_seconds):
             number = key.data
             end = self._ends[number]
