@@ -25,8 +25,12 @@ MOST_TICKS: Final = 5
 
 @dataclass(slots=True)
 class _Seen:
+    """``waits``: where in the kernel each thread waits; the same for long, without CPU, is what makes it stuck."""
+
     since: float
     ticks: int
+    waits: tuple[str, ...]
+    is_told: bool = False
 
 
 class Vigil:
@@ -53,27 +57,35 @@ class Vigil:
         self._next_look = now + self._look_seconds
         self._seen = {pid: seen for pid, seen in self._seen.items() if pid in pids}
         for pid in pids:
-            ticks = _ticks_of_stuck(pid)
+            found = _look_at(pid)
+            if found is None:
+                continue
+            ticks, waits = found
             seen = self._seen.get(pid)
-            if ticks is None:
-                self._seen.pop(pid, None)
-            elif seen is None or ticks - seen.ticks > self._most_ticks:
-                self._seen[pid] = _Seen(since=now, ticks=ticks)
-            elif now - seen.since >= self._stuck_seconds:
-                logger.error("Process %s waits for itself since %.0f s and is ended.", pid, now - seen.since)
-                os.kill(pid, signal.SIGABRT)
+            if seen is None or ticks - seen.ticks > self._most_ticks or waits != seen.waits:
+                self._seen[pid] = _Seen(since=now, ticks=ticks, waits=waits)
+            elif now - seen.since >= self._stuck_seconds and not seen.is_told:
+                seen.is_told = True
+                self._tell(pid, now - seen.since, waits)
+
+    def _tell(self, pid: int, seconds: float, waits: tuple[str, ...]) -> None:
+        if all("futex" in wait for wait in waits):
+            logger.error("Process %s waits for itself since %.0f s and is ended.", pid, seconds)
+            os.kill(pid, signal.SIGABRT)
+        else:
+            logger.warning(
+                "Process %s does nothing since %.0f s; its threads wait in: %s.", pid, seconds, ", ".join(waits)
+            )
 
 
-def _ticks_of_stuck(pid: int) -> int | None:
-    """CPU used by a process all of whose threads wait for a lock now; None = one of them does something else."""
+def _look_at(pid: int) -> tuple[int, tuple[str, ...]] | None:
+    """CPU used by a process, and what in the kernel each of its threads waits in; None = it has ended."""
     try:
-        threads = os.listdir(f"/proc/{pid}/task")
-        if not all("futex" in _read(f"/proc/{pid}/task/{thread}/wchan") for thread in threads):
-            return None
+        waits = [_read(f"/proc/{pid}/task/{thread}/wchan") for thread in os.listdir(f"/proc/{pid}/task")]
         fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
     except OSError:
         return None
-    return int(fields[11]) + int(fields[12])
+    return int(fields[11]) + int(fields[12]), tuple(sorted(waits))
 
 
 def _read(path: str) -> str:
