@@ -1,7 +1,9 @@
-"""A worker that waits for itself is ended; one that waits for anything else is left alone."""
+"""A worker that waits for itself is ended, one that waits for anything else is not, and forks wait for threads."""
 
 from __future__ import annotations
 
+import _thread
+import hashlib
 import os
 import signal
 import threading
@@ -65,3 +67,18 @@ def wait_a_moment_for_a_lock() -> None:
 @pytest.mark.parametrize("run", [wait_for_data, compute, wait_a_moment_for_a_lock])
 def test_a_worker_that_waits_for_data_or_computes_is_left_alone(run: Callable[[], None]) -> None:
     assert watch(run, seconds=1.0) is None
+
+
+def test_a_fork_waits_for_threads_that_libraries_are_not_done_with() -> None:
+    """Joined threads run on for a moment, and may hold a lock of OpenSSL that a child would have for ever."""
+    ended: list[bytes] = []
+    begun = threading.Event()
+
+    def run_on() -> None:
+        begun.set()
+        ended.append(hashlib.pbkdf2_hmac("sha256", b"password", b"salt", 400_000))
+
+    _thread.start_new_thread(run_on, ())
+    begun.wait()
+    process = fork_worker(lambda: os._exit(0 if ended else 3), keep_fds=frozenset())
+    assert process.wait() == 0

@@ -12,6 +12,8 @@ import faulthandler
 import gc
 import os
 import signal
+import threading
+import time
 import warnings
 from collections.abc import Callable
 from typing import Final
@@ -21,6 +23,8 @@ _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 _YOUNG_OBJECTS: Final = 50_000
+_ENDING_SECONDS: Final = 0.5
+"""No thread takes longer to end; one that runs that long is a library's own."""
 
 
 class WorkerProcess:
@@ -65,6 +69,7 @@ def fork_worker(run: Callable[[], None], *, keep_fds: frozenset[int]) -> WorkerP
     The child ends with code 0 when ``run`` returns and 1 when it raises; ``run`` reports errors itself.
     """
     parent = os.getpid()
+    _let_threads_end()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
@@ -77,6 +82,33 @@ def fork_worker(run: Callable[[], None], *, keep_fds: frozenset[int]) -> WorkerP
         code = 0
     finally:
         os._exit(code)
+
+
+def _let_threads_end() -> None:
+    """Wait for threads that are over for Python, but not yet for the libraries they used.
+
+    A thread that was joined still runs what libraries do at its end. OpenSSL takes a lock of the whole process there:
+    forked at that moment, the child would have that lock for ever, and its first new thread would wait for it.
+    """
+    ends_at = time.monotonic() + _ENDING_SECONDS
+    while _is_a_thread_ending() and time.monotonic() < ends_at:
+        time.sleep(0.001)
+
+
+def _is_a_thread_ending() -> bool:
+    """Whether a thread that Python does not know runs. Those that libraries keep for later sleep."""
+    known = {thread.native_id for thread in threading.enumerate()}
+    for name in os.listdir("/proc/self/task"):
+        if int(name) in known:
+            continue
+        try:
+            with open(f"/proc/self/task/{name}/stat", "rb") as file:
+                state = file.read().rpartition(b")")[2].split()[0]
+        except OSError:
+            continue
+        if state in (b"R", b"D"):
+            return True
+    return False
 
 
 def _settle(parent: int, keep_fds: frozenset[int]) -> None:
