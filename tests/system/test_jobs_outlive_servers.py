@@ -28,7 +28,7 @@ django.setup()
 from pathlib import Path
 from tests.jobs.farm import configure
 made = configure(Path(sys.argv[1]))
-made.content_paths = [sys.argv[2]]
+made.content_paths = sys.argv[2:]
 made.save()
 print(made.path)
 """
@@ -54,9 +54,9 @@ class Installation:
             "PYTHONPATH": str(ROOT),
         }
 
-    def configure(self, folder: Path, content: Path) -> str:
+    def configure(self, folder: Path, *content: Path) -> str:
         done = subprocess.run(
-            [sys.executable, "-c", CONFIGURE, str(folder), str(content)],
+            [sys.executable, "-c", CONFIGURE, str(folder), *map(str, content)],
             env=self.environment,
             capture_output=True,
             text=True,
@@ -98,15 +98,18 @@ def finished(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("words", [("valkey",), ("/postgres",), ("valkey", "/postgres", "snapcopy_site node")])
 def test_a_copy_ends_good_whatever_is_killed(words: tuple[str, ...], folder: Path, large_tree: Path) -> None:
+    more = folder / "more"
+    more.mkdir()
+    (more / "large").write_bytes(os.urandom(400 << 20))  # so that a quick machine is caught in the middle, too
     with Product(folder / "home") as product:
         product.wait_until_up()
         installation = Installation(product)
-        path = installation.configure(folder, large_tree)
+        path = installation.configure(folder, large_tree, more)
         assert finished(installation.launch("snapshot", path))["state"] == "completed"
         copying = installation.launch("copy", path)
         wait_for(installation.is_copying, seconds=30, what="data is on its way")
         installation.kill(*words)
         ended = finished(copying)
-        assert (ended["state"], ended["files"]) == ("completed", 2_000)
+        assert (ended["state"], ended["files"]) == ("completed", 2_001)
         assert product.stop() == 0
     Restic(repository=folder / "media", password=PASSWORD).run("check", "--read-data")
