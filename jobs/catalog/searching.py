@@ -29,7 +29,7 @@ from policies.selectors.visible import Person, sees_everything, visible_subclien
 PAGE: Final = 50
 MOST: Final = 1_000
 """Paths that one search finds; a person reads no more, but gives a longer part."""
-LOOKED_AT: Final = 20_000
+LOOKED_AT: Final = 16_000
 """Names that match which are asked for size, times and kind; well below a tenth of a second."""
 WINDOW: Final = 20_000
 """Versions that are read at random first: a name so common that they suffice is not looked up."""
