@@ -17,7 +17,7 @@ from tests.browser.conftest import Visit
 from tests.browser.test_every_page import inspect
 from tests.browser.test_journeys import JOB_MS, expect_end, real_node
 from tests.jobs.farm import configure, picture, wait
-from tests.odd_tree import describe_tree
+from tests.odd_tree import build_odd_tree, describe_tree
 
 
 def fill(source: Path) -> None:
@@ -71,3 +71,20 @@ def test_V2_a_basket_in_place_with_conflicts_is_byte_identical_in_the_end(
         expect(page.get_by_text("in place: the paths they came from")).to_be_visible()
     after = {path: entry for path, entry in describe_tree(source).items() if entry.digest}
     assert after == before
+
+
+@pytest.mark.slow
+def test_V2_the_odd_tree_comes_back_elsewhere_as_it_was(visit: Visit, redis_url: str, tmp_path: Path) -> None:
+    visitor = visit(Role.OPERATOR)
+    subclient = configure(tmp_path, catalog="inline")
+    source, target = tmp_path / "source", tmp_path / "back"
+    build_odd_tree(source)
+    with real_node(key_file=Path(settings.SNAPCOPY_KEY_FILE)):
+        wait(launch_snapshot(subclient))
+        page = visitor.open(reverse("browse", args=(Snapshot.objects.get().pk,)))
+        page.get_by_role("link", name="Restore this folder").click()
+        page.get_by_label("Target directory").fill(str(target))
+        page.get_by_role("button", name="Restore without a preview").click()
+        expect_end(page, "Completed")
+    expected = {path: entry for path, entry in describe_tree(source).items() if path != b"kinds/socket"}
+    assert describe_tree(target / str(source)[1:]) == expected
