@@ -196,7 +196,7 @@ def test_an_image_that_cannot_be_read_aborts_and_stays_what_it_is() -> None:
         assert server.asked[-2:] == ["DATA_ABORT", "DATA_STOP"]
 
 
-def test_a_stop_aborts_a_recovery_that_nobody_reads() -> None:
+def test_a_stop_aborts_a_recovery_that_never_ends() -> None:
     stop = threading.Event()
 
     class Control:
@@ -205,7 +205,7 @@ def test_a_stop_aborts_a_recovery_that_nobody_reads() -> None:
                 raise Killed("killed")
 
     with (
-        filer(Script(reads=[m.DataRead(0, 7), m.DataRead(0, 1)])) as server,
+        filer(Script(halts=None)) as server,
         visit(server, control=Control()) as session,
     ):
         with pytest.raises(Killed):
