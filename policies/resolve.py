@@ -89,9 +89,21 @@ def engine_label(file_server: FileServer) -> str:
 
 
 def incremental_limit(file_server: FileServer) -> int | None:
-    """RULES L2: the file server's own limit, else that of its engine; None = there is none."""
+    """RULES L2: the file server's own limit, never above that of its engine; None = there is none."""
+    limits = [limit for limit in (file_server.max_incrementals, engine_limit(file_server)) if limit]
+    return min(limits, default=None)
+
+
+def engine_limit(file_server: FileServer) -> int | None:
+    """RULES L2: what the storage itself allows, as far as its last Test tells; None = no limit."""
     kind = ENGINES.get(file_server.engine)
-    return file_server.max_incrementals or (kind.max_incrementals if kind else None)
+    return kind.level_limit(file_server.options, test_facts(file_server)) if kind else None
+
+
+def test_facts(file_server: FileServer) -> Mapping[str, Any]:
+    """What the last Test found, by the names that the engine gives it; empty = no Test yet."""
+    facts: Mapping[str, Any] = (file_server.last_test or {}).get("facts") or {}
+    return facts
 
 
 def media_label(media: Media) -> str:

@@ -17,6 +17,8 @@ def store_test_report(tested: Media | FileServer, report: TestReport) -> None:
             {"name": step.name, "ok": step.ok, "seconds": step.seconds, "detail": step.detail, "hint": step.hint}
             for step in report.steps
         ],
+        "facts": report.facts,
+        "warnings": list(report.warnings),
     }
     tested.last_tested_at = now
     fields = ["last_test", "last_tested_at"]

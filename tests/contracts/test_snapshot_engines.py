@@ -66,7 +66,9 @@ class StopsAtOnce:
 
 
 def test_every_registered_engine_is_driven_by_the_contract() -> None:
-    assert {driver.engine for driver in DRIVERS} == set(ENGINES)
+    """But for those that have nothing to open: tests/engine/test_ndmp_engine.py drives them."""
+    openable = {kind.name for kind in ENGINES.values() if Capability.DUMP_STREAM not in kind.capabilities}
+    assert {driver.engine for driver in DRIVERS} == openable
 
 
 def test_a_snapshot_holds_every_odd_thing_with_all_its_metadata(place: Place, engine: SnapshotEngine) -> None:

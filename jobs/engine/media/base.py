@@ -8,7 +8,7 @@ Drivers are thread-safe, hold no connection across ``fork`` and are built inside
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
@@ -35,12 +35,18 @@ class TestStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestReport:
-    """What pressing **Test** found. ``ok`` only if every step is."""
+    """What pressing **Test** found. ``ok`` only if every step is.
+
+    ``facts`` are what forms and pages may offer afterwards, JSON-compatible, each driver's own; ``warnings`` are
+    sentences about what works and is still worth knowing.
+    """
 
     __test__ = False
 
     steps: tuple[TestStep, ...]
     usage: Usage | None = None
+    facts: dict[str, object] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:

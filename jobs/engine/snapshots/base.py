@@ -16,6 +16,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 from ..events import Control, FileFailed
 from ..ids import SnapshotName
 from ..media.base import TestReport
+from ..ndmp.dump_source import DumpSource
 from .channel import Channel
 
 
@@ -42,6 +43,11 @@ class Capability(StrEnum):
     """Sends its snapshots to the same engine on another node: a :class:`Streamer`."""
     DUMP_TOKENS = "dump_tokens"
     """RULES L5: is read by dumps of levels, each with a token that the next one is built on: a :class:`Dumper`."""
+    DUMP_STREAM = "dump_stream"
+    """Its storage is reached only by the stream of a dump, made at the moment of the copy: a :class:`DumpStreamer`.
+
+    A snapshot is a point in the history and nothing on the storage: it cannot be opened, mounted or reverted to.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,4 +245,15 @@ class Dumper(Protocol):
         """Read the snapshot as a dump for the length of the context; leaves no mark of it on the storage.
 
         Raises SnapshotMissing, SourceUnavailable, and InvalidOptions for a token that the storage does not accept.
+        """
+
+
+@runtime_checkable
+class DumpStreamer(Protocol):
+    """What an engine with ``Capability.DUMP_STREAM`` does instead of ``open``: an operation speaks to it itself."""
+
+    def dump_source(self, control: Control) -> DumpSource:
+        """How to reach it, and what to ask of it. May log in to learn what kind it is.
+
+        Raises SourceUnavailable, StorageBusy, LoginRefused, EngineUnsupported, AnswerUnreadable.
         """

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ..ndmp.profiles import GENERIC
 from .base import Capability, SnapshotEngine
 from .btrfs import BtrfsEngine, BtrfsOptions
 from .directory import DirectoryEngine, DirectoryOptions
+from .ndmp import NdmpEngine
+from .ndmp_options import NdmpOptions, level_limit
 from .xfs import XfsEngine, XfsOptions
 
 
@@ -18,7 +21,8 @@ class EngineKind:
 
     ``build`` takes an instance of ``options`` and the installation's id (RULES O2). ``snapshot_limit``: how many
     snapshots the storage allows of one subclient's volume, None = it does not say (RULES R8). ``max_incrementals``:
-    how many may follow a full before one is converted, None = no limit (RULES L2).
+    how many may follow a full before one is converted, None = no limit (RULES L2); ``limit_of`` tells it where it
+    depends on stored options and on the facts of the last Test.
     """
 
     name: str
@@ -29,9 +33,14 @@ class EngineKind:
     build: Callable[[Any, str], SnapshotEngine]
     snapshot_limit: int | None = None
     max_incrementals: int | None = None
+    limit_of: Callable[[Mapping[str, object], Mapping[str, object]], int] | None = None
+
+    def level_limit(self, options: Mapping[str, object], facts: Mapping[str, object]) -> int | None:
+        """RULES L2 for one file server: its options, and what the last Test found."""
+        return self.limit_of(options, facts) if self.limit_of else self.max_incrementals
 
 
-def _kind(engine: type[Any], options: type) -> EngineKind:
+def _kind(engine: type[Any], options: type, **levels: Any) -> EngineKind:
     return EngineKind(
         name=engine.name,
         label=engine.label,
@@ -39,6 +48,7 @@ def _kind(engine: type[Any], options: type) -> EngineKind:
         capabilities=engine.capabilities,
         options=options,
         build=engine,
+        **levels,
     )
 
 
@@ -48,5 +58,6 @@ ENGINES: Final[dict[str, EngineKind]] = {
         _kind(DirectoryEngine, DirectoryOptions),
         _kind(BtrfsEngine, BtrfsOptions),
         _kind(XfsEngine, XfsOptions),
+        _kind(NdmpEngine, NdmpOptions, max_incrementals=GENERIC.highest_level, limit_of=level_limit),
     )
 }
