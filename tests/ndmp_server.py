@@ -1,6 +1,7 @@
 """pytest plugin: a real NDMP server, Amanda's ``ndmjob``, in a network and a pid namespace of its own.
 
-Fixture: ``ndmp_host``, a fresh server for one test, with a folder that it protects.
+Fixtures: ``ndmp_host``, a fresh server for one test, with a folder that it protects; ``ndmp_filer``, the same with a
+cable to this machine, for jobs of the product: its ``address`` answers here, and data comes back the same way.
 
 It listens on every address, its password is known to everybody and it hands what it gets to a shell. So it runs where
 nobody else is, and whoever talks to it does so on a thread that is in there too: :meth:`NdmpHost.run`.
@@ -21,11 +22,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Final, TypeVar
 
 import pytest
+
+from tests.ndmp_link import CannotLink, linked
 
 T = TypeVar("T")
 NDMJOB: Final = Path("/usr/lib/amanda/ndmjob")
@@ -53,9 +56,11 @@ class CannotServe(Exception):
 
 
 class NdmpHost:
-    """One server and its thread. ``root`` is the folder that it protects."""
+    """One server and its thread. ``root`` is the folder that it protects; ``address`` is where it answers."""
 
     def __init__(self, folder: Path) -> None:
+        self.address = "127.0.0.1"
+        """Only on its own thread, unless there is a cable."""
         self.root = folder / "volume"
         self.state = folder / "state"
         self.root.mkdir()
@@ -81,9 +86,15 @@ class NdmpHost:
         """Do ``work`` on the thread whose network is the server's; sockets made there stay there."""
         return self._thread.submit(work).result(timeout=60)
 
+    @property
+    def pid(self) -> int:
+        """Of a process in its network namespace."""
+        assert self._server is not None
+        return self._server.pid
+
     def start(self) -> None:
-        """On the thread."""
-        command = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        """On the thread. It ends with the thread, whatever becomes of the tests."""
+        command = ["setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
         with open(self.log, "ab") as log:
             self._server = subprocess.Popen(
                 [*command, NDMJOB, "-o", "daemon", "-p", str(PORT)],
@@ -133,14 +144,30 @@ def serving(folder: Path) -> Iterator[NdmpHost]:
         host.close()
 
 
+@contextlib.contextmanager
+def reachable(folder: Path) -> Iterator[NdmpHost]:
+    """The same with a cable to this machine. Raises CannotServe, CannotLink."""
+    with serving(folder) as host, linked(host.pid) as host.address:
+        yield host
+
+
 @pytest.fixture
 def ndmp_host(tmp_path: Path) -> Iterator[NdmpHost]:
     """A fresh server; where this machine cannot run one the test is skipped, and says why."""
-    folder = tmp_path / "ndmp"
+    yield from _one(serving, tmp_path / "ndmp")
+
+
+@pytest.fixture
+def ndmp_filer(tmp_path: Path) -> Iterator[NdmpHost]:
+    """A fresh server that jobs reach at ``address``, with account and password :data:`ACCOUNT`."""
+    yield from _one(reachable, tmp_path / "ndmp")
+
+
+def _one(way: Callable[[Path], AbstractContextManager[NdmpHost]], folder: Path) -> Iterator[NdmpHost]:
     folder.mkdir()
     with ExitStack() as stack:
         try:
-            host = stack.enter_context(serving(folder))
-        except CannotServe as why:
+            host = stack.enter_context(way(folder))
+        except (CannotServe, CannotLink) as why:
             pytest.skip(str(why))
         yield host

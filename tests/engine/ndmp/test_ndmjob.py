@@ -11,6 +11,7 @@ import pytest
 
 from jobs.engine.errors import EngineUnsupported, Killed, LoginRefused, SourceUnavailable, StreamIncomplete
 from jobs.engine.events import FreeRun
+from jobs.engine.ids import snapshot_name
 from jobs.engine.ndmp.backup import BackupOrder, BackupResult, back_up
 from jobs.engine.ndmp.history import HistoryDecoder
 from jobs.engine.ndmp.history_tree import Entry, HistoryTree
@@ -22,6 +23,8 @@ from jobs.engine.ndmp.session import Session, Waits
 from jobs.engine.ndmp.transfer import DataPath, Direction
 from jobs.engine.ndmp.values import BackupAbility, WantedName
 from jobs.engine.plan import Secret
+from jobs.engine.snapshots.ndmp import NdmpEngine
+from jobs.engine.snapshots.ndmp_options import NdmpOptions
 from tests.ndmp_server import ACCOUNT, PORT, NdmpHost
 
 from .clients import MemoryImage
@@ -254,3 +257,15 @@ def test_a_stop_in_the_middle_leaves_the_session_usable(ndmp_host: NdmpHost) -> 
             assert dump(session, root).result.image_bytes
 
     ndmp_host.run(work)
+
+
+def test_the_engine_tests_it_over_the_cable(ndmp_filer: NdmpHost) -> None:
+    settings = NdmpOptions(host=ndmp_filer.address, port=PORT, account=ACCOUNT, password=Secret(ACCOUNT))
+    report = NdmpEngine(settings, "abcd").test()
+    assert report.ok, report
+    assert report.facts["profile"] == "generic"
+    assert [one["path"] for one in report.facts["file_systems"]] == [str(ndmp_filer.root)]  # type: ignore[attr-defined]
+    assert [one["name"] for one in report.facts["types"]] == ["dump"]  # type: ignore[attr-defined]
+    assert not report.warnings
+    ref = NdmpEngine(settings, "abcd").create(snapshot_name("abcd", 1, 1), [str(ndmp_filer.root)], FreeRun())
+    assert not ref.warnings
