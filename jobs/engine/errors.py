@@ -26,6 +26,7 @@
     │   ├── LoginRefused               the file server does not let this account in
     │   ├── RepositoryDamaged          a file fails its checksum or cannot be parsed; names the file
     │   ├── NotInCopy                  the path or snapshot file is not in the repository
+    │   ├── HistoryUnusable            a dump's list of files is missing or makes no sense
     │   └── TargetRefused              the restore target cannot be written
     └── Stopped                        not a failure: the caller asked to stop
         ├── Killed
@@ -195,6 +196,11 @@ class RepositoryDamaged(Permanent):
 
 class NotInCopy(Permanent):
     code = "not-in-copy"
+
+
+class HistoryUnusable(Permanent):
+    code = "history-unusable"
+    default_hint = "Restoring all of the volume needs no list of files; the next full backup copy begins a new one."
 
 
 class TargetRefused(Permanent):
