@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 
 from jobs.views import (
+    attach,
     browse,
     damage,
     deletion,
@@ -86,6 +87,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("restore/from/<str:server>/<str:name>/", restore.restore_subclient, name="restore-subclient"),
     path("aging/", upkeep.aging, name="aging"),
     path("aging/now/", upkeep.age_now, name="age-now"),
+    path("media/attach/", attach.attach_new, name="media-attach-new"),
+    path("media/<int:pk>/attach/", attach.attach, name="media-attach"),
+    path("media/<int:pk>/attach/live/", attach.attach_live, name="media-attach-live"),
     path("media/<int:pk>/prune/", upkeep.prune_media, name="media-prune"),
     path("media/<int:pk>/verify/", upkeep.verify_media, name="media-verify"),
     path("media/<int:pk>/damage/", damage.damage, name="media-damage"),

@@ -27,7 +27,7 @@ from snapcopy_site.lib.roles import role_of
 
 Row = TypeVar("Row", bound=Model)
 
-_OF_A_MEDIUM: Final = (Operation.PRUNE, Operation.VERIFY, Operation.REPAIR)
+_OF_A_MEDIUM: Final = (Operation.PRUNE, Operation.VERIFY, Operation.REPAIR, Operation.ATTACH)
 """They tell of everything that lies on the medium."""
 
 

@@ -38,6 +38,7 @@ SnapCopy: snapshots of file servers, and backup copies of them on any media
   snapcopy prune [MEDIUM]                              free the space of what is aged
   snapcopy verify MEDIUM [--percent N]                 check a medium and read a part of its data
   snapcopy repair MEDIUM                               bring back what a verification found damaged
+  snapcopy attach MEDIUM [--import]                    look at a repository that is there already, and import it
   snapcopy drill FILESERVER/SUBCLIENT [--files N]      restore some files of its copies to scratch, and compare
   snapcopy schedules [--json]                          what starts by itself, and when next
   snapcopy schedule run NAME [--wait]                  start now what a schedule starts

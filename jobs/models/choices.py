@@ -17,6 +17,7 @@ class Operation(models.TextChoices):
     PRUNE = "prune", "Pruning"
     VERIFY = "verify", "Verification"
     REPAIR = "repair", "Repair"
+    ATTACH = "attach", "Attachment"
     DRILL = "drill", "Restore drill"
     CATALOG = "catalog", "Catalog"
     REVERT = "revert", "Revert"

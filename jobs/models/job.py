@@ -141,7 +141,7 @@ class Job(CounterColumns):
             ),
             models.UniqueConstraint(
                 fields=["media"],
-                condition=Q(operation__in=["prune", "verify", "repair"], state__in=_ACTIVE),
+                condition=Q(operation__in=["prune", "verify", "repair", "attach"], state__in=_ACTIVE),
                 name="job_one_active_upkeep_per_medium",
             ),
             models.UniqueConstraint(

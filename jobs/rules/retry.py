@@ -52,6 +52,7 @@ POLICIES: Final[Mapping[str, RetryPolicy]] = {
     "reconcile": RetryPolicy(times=2),
     "catalog": RetryPolicy(times=5),
     "repair": RetryPolicy(times=3),
+    "attach": RetryPolicy(times=2),
     "drill": RetryPolicy(times=2),
 }
 """Per operation, unless an admin set another. A Test says what it found at once; nobody wants it later."""

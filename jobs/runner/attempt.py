@@ -19,6 +19,7 @@ from jobs.models import Job, Operation
 from jobs.progress import Recorder
 from jobs.runner import (
     aging,
+    attach,
     backup_copy,
     catalog,
     demo,
@@ -53,6 +54,7 @@ _RUNNERS: Final[Mapping[str, Callable[[Task], Outcome]]] = {
     Operation.PRUNE: prune.run,
     Operation.VERIFY: verify.run,
     Operation.REPAIR: repair.run,
+    Operation.ATTACH: attach.run,
     Operation.DRILL: drill.run,
     Operation.CATALOG: catalog.run,
     Operation.REVERT: revert.run,

@@ -147,15 +147,18 @@ class Cataloguer:
 
     def _facts(self, snapshot: Snapshot, base: Snapshot | None) -> CatalogFacts:
         rows = {row.state for row in self._copies(snapshot)}
-        engine = build_engine(snapshot.subclient.file_server)
+        engine = None if self.media_only or not snapshot.is_present else build_engine(snapshot.subclient.file_server)
         return CatalogFacts(
             has_base=base is not None,
             has_complete_copy=CopyState.COPIED in rows,
             has_partial_copy=CopyState.PARTIAL in rows,
             base_is_beside=base is not None and self._copy_to_read(snapshot, beside=base, is_strict=True) is not None,
-            has_snapshot=snapshot.is_present and snapshot.engine == engine.name,
-            base_has_snapshot=base is not None and base.is_present and base.engine == engine.name,
-            can_diff=Capability.DIFF in engine.capabilities,
+            has_snapshot=engine is not None and snapshot.engine == engine.name,
+            base_has_snapshot=engine is not None
+            and base is not None
+            and base.is_present
+            and base.engine == engine.name,
+            can_diff=engine is not None and Capability.DIFF in engine.capabilities,
             same_content=base is not None and set(base.content) == set(snapshot.content),
             media_only=self.media_only,
         )

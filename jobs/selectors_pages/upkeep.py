@@ -20,7 +20,7 @@ from .proof import Damage, MediumProof, damage_of, proof_of_media
 NAMED_PATHS: Final = 5
 """So many damaged paths are named on the medium's page."""
 
-_OF_A_MEDIUM: Final = (Operation.PRUNE, Operation.VERIFY, Operation.REPAIR)
+_OF_A_MEDIUM: Final = (Operation.PRUNE, Operation.VERIFY, Operation.REPAIR, Operation.ATTACH)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Every write of the work that somebody may ask for. Callers import from here."""
 
+from .attaching import launch_attach
 from .bulk import Answer, Order, order_jobs
 from .catalog import forget_lost, launch_catalog, launch_catalogs
 from .control import acknowledge_job, kill_job, resume_job, suspend_job
@@ -46,6 +47,7 @@ __all__ = [
     "guard_source",
     "kill_job",
     "launch_aging",
+    "launch_attach",
     "launch_backup_copies",
     "launch_backup_copy",
     "launch_catalog",

@@ -50,7 +50,7 @@ def waits_for_medium(job: Job) -> str:
 
 def _media_of(job: Job) -> set[int]:
     """The media whose repositories the job uses: also the one that another backup copy is read from."""
-    if job.operation in (Operation.PRUNE, Operation.VERIFY, Operation.REPAIR):
+    if job.operation in (Operation.PRUNE, Operation.VERIFY, Operation.REPAIR, Operation.ATTACH):
         return {job.media_id} if job.media_id else set()
     if job.operation == Operation.RESTORE:
         return {job.backup_copy.media_id} if job.backup_copy else set()
@@ -67,7 +67,7 @@ def _uses(media: set[int]) -> Q:
     drills = Q(*(Q(parameters__contains={MEDIA: [pk]}) for pk in media), _connector=Q.OR)
     return (
         (Q(operation=Operation.DRILL) & drills)
-        | Q(operation=Operation.VERIFY, media__in=media)
+        | Q(operation__in=(Operation.VERIFY, Operation.ATTACH), media__in=media)
         | (Q(operation=Operation.BACKUP_COPY) & copies)
         | Q(operation=Operation.RESTORE, backup_copy__media__in=media)
     )

@@ -26,7 +26,10 @@ def lists_of(job: Job) -> placement.Lists:
         return placement_lists(subclient=job.subclient, copy=None)
     if job.operation == Operation.RECONCILE:
         return _of_storage(job)
-    if job.operation in (Operation.PRUNE, Operation.VERIFY, Operation.REPAIR) and job.media is not None:
+    if (
+        job.operation in (Operation.PRUNE, Operation.VERIFY, Operation.REPAIR, Operation.ATTACH)
+        and job.media is not None
+    ):
         return agents_of_media(job.media)
     if job.subclient is not None and job.copy is not None:
         match job.operation:

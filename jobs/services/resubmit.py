@@ -7,6 +7,7 @@ from typing import Any
 from jobs.models import How, Initiator, Job, Level, Operation, SnapshotReplica
 from jobs.progress import note
 from jobs.rules import states
+from jobs.services.attaching import attach_wishes, launch_attach
 from jobs.services.catalog import catalog_wishes, launch_catalog
 from jobs.services.deletion import launch_snapshot_deletion
 from jobs.services.drills import drill_wishes, launch_drill
@@ -60,6 +61,8 @@ def resubmit_job(job: Job, *, user: Actor = None, initiator: str = Initiator.PER
             again = launch_verify(media=job.media, **_how_much(job), **who)
         case Operation.REPAIR if job.media:
             again = launch_repair(media=job.media, copy_again=bool(job.parameters.get(COPY_AGAIN)), **who)
+        case Operation.ATTACH if job.media:
+            again = launch_attach(media=job.media, **attach_wishes(job), **who)
         case Operation.DRILL if job.subclient:
             again = launch_drill(job.subclient, **drill_wishes(job), **who)
         case Operation.CATALOG if job.subclient:

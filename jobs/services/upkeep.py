@@ -24,7 +24,7 @@ WITHIN_DAYS: Final = "within_days"
 COPY_AGAIN: Final = "copy_again"
 """Parameter of a repair: damaged copies whose snapshot is still there are copied once more."""
 
-OF_A_MEDIUM: Final = (Operation.PRUNE, Operation.VERIFY, Operation.REPAIR)
+OF_A_MEDIUM: Final = (Operation.PRUNE, Operation.VERIFY, Operation.REPAIR, Operation.ATTACH)
 """One of these at a time per medium."""
 
 _WORDS: Final = {
@@ -32,6 +32,7 @@ _WORDS: Final = {
     Operation.PRUNE: "prunes",
     Operation.VERIFY: "verifies",
     Operation.REPAIR: "repairs",
+    Operation.ATTACH: "attaches",
 }
 
 
@@ -118,6 +119,12 @@ def launch_repair(
 def _launch(operation: Operation, media: Media | None, **values: Any) -> Job:
     if media is not None:
         _refuse_unready(media)
+    return launch_of_medium(operation, media, **values)
+
+
+def launch_of_medium(operation: Operation, media: Media | None, **values: Any) -> Job:
+    """One of these at a time per medium, whatever its state. Raises CannotLaunch."""
+    if media is not None:
         values |= {"media": media, "media_label": media.name}
     if running := _in_the_way(operation, media):
         raise _refusal(running)

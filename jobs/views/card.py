@@ -27,6 +27,7 @@ EXPECTED: Final[dict[str, tuple[PhaseName, ...]]] = {
     Operation.PRUNE: (PhaseName.PREPARE, PhaseName.SCAN, PhaseName.PRUNE, PhaseName.COMMIT),
     Operation.VERIFY: (PhaseName.PREPARE, PhaseName.CHECK),
     Operation.REPAIR: (PhaseName.PREPARE, PhaseName.CHECK, PhaseName.COPY, PhaseName.COMMIT),
+    Operation.ATTACH: (PhaseName.PREPARE, PhaseName.CHECK),
     Operation.DRILL: (PhaseName.PREPARE, PhaseName.RESTORE, PhaseName.CHECK),
     Operation.CATALOG: (PhaseName.PREPARE, PhaseName.CATALOG, PhaseName.FINISH),
     Operation.REVERT: (PhaseName.PREPARE, PhaseName.SNAPSHOT, PhaseName.REVERT),
@@ -233,6 +234,8 @@ def _expected(job: Job) -> Sequence[PhaseName]:
     if job.operation != Operation.SNAPSHOT or subclient is None:
         if job.operation == Operation.RESTORE and job.parameters.get("dry_run"):
             return DRY_RUN
+        if job.operation == Operation.ATTACH and job.parameters.get("import"):
+            return (*EXPECTED[Operation.ATTACH], PhaseName.COMMIT, PhaseName.CATALOG)
         return EXPECTED.get(job.operation, ())
     quiesces = [PhaseName.QUIESCE] if subclient.pre_command or subclient.post_command else []
     copies = [PhaseName.COPY] if subclient.policy.is_inline else []

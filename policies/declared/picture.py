@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from policies.declared.schema import VERSION, WEEKDAYS
 from policies.models import (
+    IMPORTED,
     AccessNode,
     BlackoutWindow,
     Copy,
@@ -24,7 +25,7 @@ _NOT_A_VARIABLE: Final = re.compile(r"[^A-Z0-9]+")
 
 
 def picture() -> Plain:
-    """The whole configuration. Users, roles and what jobs left are no part of it."""
+    """The whole configuration. Users, roles and what jobs left, such as imported hosts, are no part of it."""
     installation = Installation.objects.get(pk=1)
     return {
         "version": VERSION,
@@ -58,11 +59,12 @@ def retention_of(copy: Copy) -> str | Plain:
 
 
 def _servers() -> Any:
-    return FileServer.objects.order_by("name").prefetch_related("secrets", "access_nodes")
+    return FileServer.objects.exclude(engine=IMPORTED).order_by("name").prefetch_related("secrets", "access_nodes")
 
 
 def _policies() -> Any:
-    rows = StoragePolicy.objects.order_by("name").select_related("backup_source")
+    imported = StoragePolicy.objects.filter(subclients__file_server__engine=IMPORTED)
+    rows = StoragePolicy.objects.exclude(pk__in=imported.values("pk")).order_by("name").select_related("backup_source")
     return rows.prefetch_related(
         "copies__media",
         "copies__target_server",
@@ -74,7 +76,8 @@ def _policies() -> Any:
 
 
 def _subclients() -> Any:
-    rows = Subclient.objects.order_by("file_server__name", "name").select_related("file_server", "policy")
+    rows = Subclient.objects.exclude(file_server__engine=IMPORTED).order_by("file_server__name", "name")
+    rows = rows.select_related("file_server", "policy")
     return rows.prefetch_related("access_nodes")
 
 

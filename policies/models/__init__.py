@@ -3,7 +3,7 @@
 from .access_node import AccessNode
 from .audit_entry import AuditEntry
 from .copy import Copy, ExtendedRetention
-from .file_server import FileServer
+from .file_server import IMPORTED, FileServer
 from .installation import Installation
 from .media import Media
 from .policy_choices import (
@@ -31,6 +31,7 @@ from .subclient import Subclient
 from .user_scope import UserScope
 
 __all__ = [
+    "IMPORTED",
     "AccessNode",
     "AuditEntry",
     "BlackoutWindow",

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.db import models
 from django.db.models import Q
 
 from .access_node import AccessNode
 from .fields import Timestamped, name_field
 
+IMPORTED: Final = "imported"
+"""The engine of a host that is known only from copies that others made: there is no storage to take snapshots of."""
+
 
 class FileServer(Timestamped):
-    """``engine`` is a key of the engine registry, ``options`` its settings without the secrets.
+    """``engine`` is a key of the engine registry or ``IMPORTED``, ``options`` its settings without the secrets.
 
     ``max_incrementals`` None = the engine's own limit (RULES L2). ``last_test`` is the stored report of **Test**.
     """
@@ -38,3 +43,8 @@ class FileServer(Timestamped):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_imported(self) -> bool:
+        """It came with an attached repository (decision note “imported”)."""
+        return self.engine == IMPORTED

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.django_db
 TAKES: Final = {
     # of nothing
     "": """
+        media-attach-new
         age-now aging docs favicon healthz job-csv job-list job-orders job-rows job-waiting login logout mount-list
         overview overview-running password_change protect restore schedule-calendar schedule-list start-demo theme
         policies:activity policies:blackout_create policies:blackout_list policies:file_server_create
@@ -83,6 +84,7 @@ TAKES: Final = {
     "copy": "policies:copy_delete policies:copy_edit policies:copy_move",
     # of what is no part of any scope
     "media": """
+        media-attach media-attach-live
         media-damage media-prune media-repair media-verify test-media policies:media_delete policies:media_detail
         policies:media_edit
     """,
