@@ -112,6 +112,12 @@ def media_label(media: Media) -> str:
     return kind.label if kind else media.kind
 
 
+def stock_place(media: Media) -> str:
+    """What ``restic -r`` takes for the medium; '' where stock restic has no way there."""
+    kind = MEDIA.get(media.kind)
+    return kind.stock(media.options) if kind else ""
+
+
 def described_options(owner: Media | FileServer) -> list[tuple[FieldSpec, object]]:
     """The settings of a medium or file server for its page; secrets only as whether they are set."""
     kind: MediaKind | EngineKind | None = (

@@ -17,7 +17,8 @@
     │   ├── SnapshotMissing            the snapshot was deleted outside
     │   ├── SnapshotNotOurs            a name outside ``sc-<install>-<job>-<n>`` (RULES O2)
     │   ├── EngineUnsupported          this storage cannot do what the engine needs
-    │   ├── MediaRefused               the medium denies the operation (rights, read-only)
+    │   ├── MediaRefused               the medium denies the operation (rights, read-only, login)
+    │   │   └── DeletionRefused        it keeps what was written (append-only, locked objects)
     │   ├── FileMissing                the medium does not hold that file; names it
     │   ├── NoSpace                    the medium or the target is full
     │   ├── RepositoryMissing          no repository at that place
@@ -147,6 +148,13 @@ class EngineUnsupported(Permanent):
 class MediaRefused(Permanent):
     code = "media-refused"
     default_hint = "Give the account that runs the access node the right to write there."
+
+
+class DeletionRefused(MediaRefused):
+    """The medium works, and keeps what was written: nothing on it is deleted now. No fault of the medium."""
+
+    code = "deletion-refused"
+    default_hint = "What has ended stays on the medium until it allows deletions; copies and restores go on."
 
 
 class FileMissing(Permanent):

@@ -2,9 +2,9 @@
 
 A driver declares a frozen, keyword-only ``Options`` dataclass in its own file. Each field is one of ``str``, ``int``,
 ``bool``, :class:`pathlib.Path` (absolute), a ``StrEnum``, ``tuple[str, ...]`` or :class:`~jobs.engine.plan.Secret`,
-or one of these ``| None``. ``metadata`` may hold ``label``, ``help``, ``unit`` ("bytes"), ``minimum``, ``maximum`` and
-``choice_labels``. A rule over several fields belongs in ``__post_init__`` and raises
-:class:`~jobs.engine.errors.InvalidOptions` naming a field.
+or one of these ``| None``. ``metadata`` may hold ``label``, ``help``, ``unit`` ("bytes"), ``minimum``, ``maximum``,
+``choice_labels`` and, for secrets of several lines such as private keys, ``multiline``. A rule over several fields
+belongs in ``__post_init__`` and raises :class:`~jobs.engine.errors.InvalidOptions` naming a field.
 
 Forms, encryption and storage of secrets live elsewhere: here a secret comes in as a Secret and never goes out.
 """
@@ -48,7 +48,8 @@ class FieldType(StrEnum):
 class FieldSpec:
     """One option as a form shows it. ``default`` is JSON-compatible; None also when there is none.
 
-    ``choices`` are (value, label). ``minimum`` and ``maximum`` are inclusive, None = open.
+    ``choices`` are (value, label). ``minimum`` and ``maximum`` are inclusive, None = open. ``is_multiline``: a secret
+    of several lines.
     """
 
     name: str
@@ -60,6 +61,7 @@ class FieldSpec:
     choices: tuple[tuple[str, str], ...] = ()
     minimum: int | None = None
     maximum: int | None = None
+    is_multiline: bool = False
 
     @property
     def secret(self) -> bool:
@@ -141,6 +143,7 @@ def _spec(field: dataclasses.Field[Any], kind: Any, optional: bool) -> FieldSpec
         choices=_choices(kind, metadata),
         minimum=metadata.get("minimum"),
         maximum=metadata.get("maximum"),
+        is_multiline=bool(metadata.get("multiline")),
     )
 
 

@@ -14,6 +14,7 @@ from jobs import services
 from jobs.models import Job
 from jobs.selectors_pages.history import JobStory, report_of_test, story
 from jobs.selectors_pages.waiting import place_of
+from policies.resolve import stock_place
 from snapcopy_site.lib.roles import operator_required, viewer_required
 
 from .answers import control, launch, safe_next
@@ -80,8 +81,8 @@ def _commands(done: Job) -> str:
     row = done.backup_copy
     if not done.is_over or row is None or not row.is_on_media or not row.snapshot_file_id:
         return ""
-    place = row.media.options.get("path", "")
-    return stock_commands(str(place), snapshot_file_id=row.snapshot_file_id) if place else ""
+    place = stock_place(row.media)
+    return stock_commands(place, snapshot_file_id=row.snapshot_file_id) if place else ""
 
 
 def _story(request: HttpRequest, pk: int) -> JobStory:

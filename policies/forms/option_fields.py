@@ -40,16 +40,29 @@ def typed_options(specs: Collection[FieldSpec], cleaned: Mapping[str, Any]) -> d
 def typed_secrets(specs: Collection[FieldSpec], cleaned: Mapping[str, Any]) -> dict[str, Secret]:
     """The secrets that were typed."""
     typed = {spec.name: cleaned.get(OPTION_PREFIX + spec.name) for spec in specs if spec.secret}
-    return {name: Secret(str(value)) for name, value in typed.items() if value}
+    return {name: Secret(str(value).replace("\r\n", "\n")) for name, value in typed.items() if value}
 
 
-def secret_field(*, label: str, help_text: str, is_set: bool = False, required: bool = False) -> forms.CharField:
-    """A password input that is never filled in by the server or the browser."""
+class SecretTextarea(forms.Textarea):
+    """For secrets of several lines; what was typed is never sent back."""
+
+    def __init__(self) -> None:
+        super().__init__(attrs={"rows": 5, "class": "mono", "spellcheck": "false", "autocomplete": "off"})
+
+    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        return super().get_context(name, None, attrs)
+
+
+def secret_field(
+    *, label: str, help_text: str, is_set: bool = False, required: bool = False, is_multiline: bool = False
+) -> forms.CharField:
+    """An input for a secret that is never filled in by the server or the browser."""
+    password = forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password"})
     return forms.CharField(
         label=label,
         required=required and not is_set,
         strip=False,
-        widget=forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password"}),
+        widget=SecretTextarea() if is_multiline else password,
         help_text=f"{help_text} {SECRET_IS_SET}".strip() if is_set else help_text,
     )
 
@@ -66,7 +79,13 @@ def _field(spec: FieldSpec, *, initial: object, is_set: bool) -> forms.Field:
     shared: dict[str, Any] = {"label": spec.label, "help_text": spec.help, "required": spec.required}
     match spec.type:
         case FieldType.SECRET:
-            return secret_field(label=spec.label, help_text=spec.help, is_set=is_set, required=spec.required)
+            return secret_field(
+                label=spec.label,
+                help_text=spec.help,
+                is_set=is_set,
+                required=spec.required,
+                is_multiline=spec.is_multiline,
+            )
         case FieldType.BOOLEAN:
             return forms.BooleanField(**shared | {"required": False}, initial=initial)
         case FieldType.CHOICE:

@@ -14,6 +14,7 @@ from django.utils import timezone
 from jobs.engine.errors import EngineError, RepositoryMissing
 from jobs.engine.media.base import Media as MediaDriver
 from jobs.engine.media.base import TestReport, TestStep, Usage
+from jobs.engine.media.registry import MediaKind
 from jobs.engine.options import field_specs
 from jobs.engine.plan import Secret as PlainSecret
 from jobs.engine.repository.repository import Repository
@@ -199,21 +200,20 @@ def _checked(media: Media, values: MediaValues, secrets: writing.Secrets | None)
     options = values.get("options", media.options if name == media.kind else {})
     known = writing.known_secrets(media, secrets, fields=_secret_names(name))
     checked = writing.checked_options(kind.options, options, known)
-    if media._state.adding or checked.get("path") != media.options.get("path"):
-        _refuse_same_directory(media, name, checked)
+    if media._state.adding or any(checked.get(part) != media.options.get(part) for part in kind.place):
+        _refuse_same_place(media, kind, checked)
     return values | {"options": checked}
 
 
-def _refuse_same_directory(media: Media, kind: str, options: dict[str, object]) -> None:
-    """Two media in one directory would be one repository: one fault takes both, and pruning one hurts the other."""
-    if "path" not in options:
-        return
-    other = Media.objects.filter(kind=kind, options__path=options["path"]).exclude(pk=media.pk).first()
+def _refuse_same_place(media: Media, kind: MediaKind, options: dict[str, object]) -> None:
+    """Two media in one place would be one repository: one fault takes both, and pruning one hurts the other."""
+    same = {f"options__{part}": options[part] for part in kind.place if part in options}
+    other = Media.objects.filter(kind=kind.name, **same).exclude(pk=media.pk).first() if same else None
     if other is not None:
         raise ValidationError(
             {
-                f"{writing.OPTION_PREFIX}path": f"The medium “{other}” is in this directory already. Give each medium "
-                "a directory of its own, or use that medium."
+                f"{writing.OPTION_PREFIX}{kind.place[-1]}": f"The medium “{other}” is in this place already. Give each "
+                "medium a directory of its own, or use that medium."
             }
         )
 

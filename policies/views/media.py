@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from policies import services
 from policies.forms.media import MediaForm
 from policies.models import Copy, Media
-from policies.resolve import described_options, media_label
+from policies.resolve import described_options, media_label, stock_place
 from policies.selectors import lists
 from policies.selectors.activity import history_of
 from policies.selectors.visible import visible_policies
@@ -36,6 +36,7 @@ def media_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "medium": medium,
         "kind": media_label(medium),
         "options": described_options(medium),
+        "stock_place": stock_place(medium),
         "copies": Copy.objects.filter(media=medium, policy__in=visible_policies(request.user)).select_related("policy"),
         "history": history_of("medium", pk),
     }

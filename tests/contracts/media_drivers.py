@@ -1,27 +1,60 @@
-"""The media that the contract suite drives: one line per driver."""
+"""The media that the contract suite drives: one entry per driver."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from jobs.engine.media.base import Media
 from jobs.engine.media.registry import MEDIA
 from jobs.engine.options import parse_options
+from jobs.engine.plan import Secret
+from tests import rest_servers
+
+Secrets = Mapping[str, Secret]
+
+
+def _write_directly(files: Iterable[tuple[Path, bytes]]) -> None:
+    for path, content in files:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Driver:
-    """How to open a driver over a fresh place, and where its files lie here, so that a test can damage them."""
+    """How to open a driver over a fresh place, and where its files lie here, so that a test can damage them.
+
+    ``wrong_secrets`` do not open it, None = it has none. ``elsewhere`` are values that lead to where nobody listens,
+    None = it is no server.
+    """
 
     name: str
     values: Callable[[Path], dict[str, object]]
     file: Callable[[Path, str], Path]
+    secrets: Callable[[], Secrets] = field(default=dict)
+    wrong_secrets: Callable[[], Secrets] | None = None
+    elsewhere: Callable[[], Mapping[str, object]] | None = None
 
-    def open(self, place: Path) -> Media:
+    def open(self, place: Path, *, values: Mapping[str, object] | None = None, secrets: Secrets | None = None) -> Media:
+        """``values`` are laid over those of the place; ``secrets`` replace the right ones."""
         kind = MEDIA[self.name]
-        return kind.build(parse_options(kind.options, self.values(place)))
+        given = self.values(place) | dict(values or {})
+        return kind.build(parse_options(kind.options, given, self.secrets() if secrets is None else secrets))
+
+    def fill(self, place: Path, contents: Mapping[str, bytes]) -> None:
+        """Put many files there, past the driver."""
+        _write_directly((self.file(place, name), content) for name, content in contents.items())
 
 
-DRIVERS = (Driver(name="disk", values=lambda place: {"path": str(place)}, file=lambda place, name: place / name),)
+DRIVERS = (
+    Driver(name="disk", values=lambda place: {"path": str(place)}, file=lambda place, name: place / name),
+    Driver(
+        name="rest",
+        values=lambda place: {"url": f"{rest_servers.with_password()}{place}/", "user": rest_servers.USER},
+        file=lambda place, name: place / name,
+        secrets=lambda: {"password": Secret(rest_servers.PASSWORD)},
+        wrong_secrets=lambda: {"password": Secret("wrong one")},
+        elsewhere=lambda: {"url": "http://127.0.0.1:1/"},
+    ),
+)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobs.engine.errors import EngineError, FileMissing, MediaRefused, RepositoryDamaged
+from jobs.engine.errors import EngineError, FileMissing, MediaRefused, MediaUnavailable, RepositoryDamaged
 from jobs.engine.media.base import Media
 from jobs.engine.media.registry import MEDIA
 
@@ -105,13 +105,13 @@ def test_deleting_is_idempotent(media: Media) -> None:
 
 
 def test_listing_gives_names_below_a_folder_with_their_sizes(media: Media) -> None:
-    media.put("data/00/aa", [b"12"])
-    media.put("data/ff/bb", [b"123"])
+    media.put("data/00/00aa", [b"12"])
+    media.put("data/ff/ffbb", [b"123"])
     media.put("index/cc", [b"1"])
     media.put("config", [b""])
-    assert sorted(media.list("data")) == [("data/00/aa", 2), ("data/ff/bb", 3)]
+    assert sorted(media.list("data")) == [("data/00/00aa", 2), ("data/ff/ffbb", 3)]
     assert sorted(media.list("data/")) == sorted(media.list("data"))
-    assert list(media.list("data/00")) == [("data/00/aa", 2)]
+    assert list(media.list("data/00")) == [("data/00/00aa", 2)]
     assert len(list(media.list(""))) == 4
     assert list(media.list("locks")) == []
 
@@ -139,7 +139,7 @@ def test_concurrent_puts_of_one_name_leave_one_whole_file(media: Media) -> None:
 
 
 def test_concurrent_puts_of_many_names_all_arrive(media: Media) -> None:
-    names = [f"data/{number:02x}/{number:064x}" for number in range(40)]
+    names = [f"data/{number:02x}/{number:02x}{number:062x}" for number in range(40)]
 
     def store(part: list[str]) -> None:
         for name in part:
@@ -167,6 +167,68 @@ def test_a_forked_child_uses_its_own_medium(driver: Driver, tmp_path: Path) -> N
             os._exit(code)
     assert os.waitpid(child, 0)[1] == 0
     assert parent.get(PACK) == b"parent child"
+    parent.close()
+
+
+def test_a_forked_child_may_use_the_medium_it_inherited(media: Media) -> None:
+    """Readers of a copy are forked with the open medium in their hands, while the parent goes on using it."""
+    media.put("config", [b"parent"])
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            for number in range(5):
+                name = f"data/cd/cd{number:062x}"
+                media.put(name, [media.get("config"), b" child"])
+                assert media.get(name) == b"parent child"
+            code = 0
+        finally:
+            os._exit(code)
+    for number in range(5):
+        media.put(f"data/ab/ab{number:062x}", [b"parent"])
+    assert os.waitpid(child, 0)[1] == 0
+    assert len(list(media.list("data"))) == 10
+    assert media.get("config") == b"parent"
+
+
+def test_thousands_of_files_are_listed(driver: Driver, media: Media, tmp_path: Path) -> None:
+    names = [f"data/{number % 256:02x}/{number % 256:02x}{number:062x}" for number in range(1_200)]
+    driver.fill(tmp_path, {name: b"x" * (number % 50) for number, name in enumerate(names)})
+    assert sorted(media.list("data")) == sorted((name, number % 50) for number, name in enumerate(names))
+    assert len(list(media.list("data/07"))) == 5
+
+
+def test_a_wrong_secret_is_refused_and_not_repeated(driver: Driver, tmp_path: Path) -> None:
+    if driver.wrong_secrets is None:
+        return
+    wrong = driver.wrong_secrets()
+    medium = driver.open(tmp_path, secrets=wrong)
+    calls = (medium.get, medium.size, medium.exists, medium.delete, lambda name: medium.put(name, [b"x"]))
+    for call in calls:
+        with pytest.raises(MediaRefused) as caught:
+            call(PACK)
+        told = f"{caught.value.sentence} {caught.value.hint}"
+        assert caught.value.hint
+        assert all(secret.reveal() not in told for secret in wrong.values())
+    with pytest.raises(MediaRefused):
+        list(medium.list("data"))
+    report = medium.test()
+    assert [(step.name, step.ok) for step in report.steps] == [("reach", False)]
+    medium.close()
+
+
+def test_where_nobody_listens_it_is_unavailable(driver: Driver, tmp_path: Path) -> None:
+    if driver.elsewhere is None:
+        return
+    medium = driver.open(tmp_path, values=driver.elsewhere())
+    for call in (medium.get, medium.size, medium.exists, medium.delete, lambda name: medium.put(name, [b"x"])):
+        with pytest.raises(MediaUnavailable) as caught:
+            call(PACK)
+        assert caught.value.hint
+    with pytest.raises(MediaUnavailable):
+        list(medium.list("data"))
+    assert [(step.name, step.ok) for step in medium.test().steps] == [("reach", False)]
+    medium.close()
 
 
 def test_the_test_measures_every_step_and_leaves_nothing(media: Media) -> None:

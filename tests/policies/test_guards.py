@@ -47,7 +47,7 @@ def test_two_media_never_name_the_same_directory() -> None:
     make_media("/srv/one", name="one")
     with pytest.raises(ValidationError) as refusal:
         make_media("/srv//one/", name="two")
-    assert "“one” is in this directory already" in refusal.value.message_dict["option_path"][0]
+    assert "“one” is in this place already" in refusal.value.message_dict["option_path"][0]
     two = make_media("/srv/two", name="two")
     with pytest.raises(ValidationError):
         services.update_media(two, user=None, options={"path": "/srv/one"})

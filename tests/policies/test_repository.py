@@ -78,7 +78,7 @@ def test_two_media_in_one_directory_are_refused(place: Path) -> None:
     ensure_repository(make_media(place, name="one"))
     with pytest.raises(ValidationError) as refusal:
         make_media(place, name="two")
-    assert "“one” is in this directory already" in refusal.value.message_dict["option_path"][0]
+    assert "“one” is in this place already" in refusal.value.message_dict["option_path"][0]
 
 
 def test_two_media_that_reach_one_directory_by_two_paths_are_refused(place: Path) -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from .base import Media
 from .disk import DiskMedia, DiskOptions
+from .rest import RestMedia, RestOptions, stock_rest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaKind:
     """A kind of medium for forms and for whoever builds one. ``build`` takes an instance of ``options``.
 
-    Build inside the process that uses the medium, never before a fork.
+    Build inside the process that uses the medium, never before a fork. ``place`` names the options that tell where the
+    repository lies: two media with the same would be one. ``stock`` gives what ``restic -r`` takes for stored options;
+    '' where stock restic has no way there.
     """
 
     name: str
@@ -22,6 +25,8 @@ class MediaKind:
     summary: str
     options: type
     build: Callable[[Any], Media]
+    place: tuple[str, ...] = ()
+    stock: Callable[[Mapping[str, object]], str] = lambda _options: ""
 
 
 MEDIA: Final[dict[str, MediaKind]] = {
@@ -33,6 +38,17 @@ MEDIA: Final[dict[str, MediaKind]] = {
             summary="A directory: local disk, NFS or SMB mount, LTFS. Written whole or not at all, synced to the disk.",
             options=DiskOptions,
             build=DiskMedia,
+            place=("path",),
+            stock=lambda options: str(options.get("path", "")),
+        ),
+        MediaKind(
+            name="rest",
+            label="REST server",
+            summary="A restic REST server, also an append-only one that keeps its copies from intruders.",
+            options=RestOptions,
+            build=RestMedia,
+            place=("url",),
+            stock=stock_rest,
         ),
     )
 }
