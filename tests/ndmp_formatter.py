@@ -27,6 +27,7 @@ import tempfile
 import termios
 import time
 import urllib.parse
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -125,6 +126,7 @@ def drain() -> None:
 
 def tell_history(order: Order, image: Path) -> None:
     is_by_path = order.says("HIST") == "f"
+    places: dict[int, int] = {}
     with tarfile.open(image, "r:") as archive:
         for member in archive:
             name = name_of(member)
@@ -133,15 +135,17 @@ def tell_history(order: Order, image: Path) -> None:
                 status = path.lstat()
             except FileNotFoundError:
                 continue
+            # A further name of a file holds no content: the file is where its first name is.
+            place = places.setdefault(status.st_ino, member.offset)
             if is_by_path:
-                say(f"HF {quoted('/' + name)} @{member.offset} {described(status)}")
+                say(f"HF {quoted('/' + name)} @{place} {described(status)}")
                 continue
             if member.type == b"D":
                 say(f"HD {status.st_ino} . {status.st_ino}")
                 say(f"HD {status.st_ino} .. {(path / '..').stat().st_ino}")
                 for child in listed(image, member):
                     say(f"HD {status.st_ino} {quoted(child)} {(path / child).lstat().st_ino}")
-            say(f"HN {status.st_ino} @{member.offset} {described(status)}")
+            say(f"HN {status.st_ino} @{place} {described(status)}")
 
 
 def name_of(member: tarfile.TarInfo) -> str:
@@ -200,43 +204,111 @@ def read_exactly(source: BinaryIO, size: int) -> bytes:
 
 
 def recover(order: Order) -> None:
-    direct = order.says("DIRECT") == "y" and all(place is not None for _, place, _ in order.names)
-    if direct:
-        for _, place, destination in order.names:
-            recover_directly(place or 0, Path(destination))
+    """With direct access each name is read from its own header on, one by one; else the image from its beginning."""
+    if order.says("DIRECT") == "y" and all(place is not None for _, place, _ in order.names):
+        recover_directly(order)
         return
     if order.names[0][0] == "":
         extract(Path(order.names[0][2]), [])
         return
+    is_recursive = order.says("RECURSIVE") == "y"
     with tempfile.TemporaryDirectory(dir=os.environ["NDMP_STATE"]) as scratch:
-        extract(Path(scratch), [f"./{name.strip('/')}" for name, _, _ in order.names])
-        for name, _, destination in order.names:
-            found = Path(scratch) / name.strip("/")
-            if found.exists():
-                Path(destination).parent.mkdir(parents=True, exist_ok=True)
-                shutil.move(found, destination)
+        members = [f"./{name.strip('/')}" for name, _, _ in order.names]
+        extract(Path(scratch), [] if is_recursive else ["--no-recursion"], members)
+        found = [(Path(scratch) / name.strip("/"), Path(destination)) for name, _, destination in order.names]
+        if is_recursive:
+            found = [pair for start, end in found for pair in below(start, end)]
+        put_back([pair for pair in found if os.path.lexists(pair[0])])
 
 
-def recover_directly(place: int, destination: Path) -> None:
-    """One file, read from its own header on."""
+def below(start: Path, end: Path) -> list[tuple[Path, Path]]:
+    """A folder and everything in it, with where it belongs."""
+    inside = sorted(start.rglob("*")) if start.is_dir() and not start.is_symlink() else []
+    return [(start, end), *((path, end / path.relative_to(start)) for path in inside)]
+
+
+def put_back(found: list[tuple[Path, Path]]) -> None:
+    """Names of one file become names of one file again; folders get their times when all is in them."""
+    folders = [pair for pair in found if stat.S_ISDIR(pair[0].lstat().st_mode)]
+    known: dict[int, Path] = {}
+    for source, destination in found:
+        status = source.lstat()
+        if stat.S_ISDIR(status.st_mode):
+            destination.mkdir(parents=True, exist_ok=True)
+            continue
+        make_room(destination)
+        if status.st_ino in known:
+            os.link(known[status.st_ino], destination, follow_symlinks=False)
+            continue
+        known[status.st_ino] = destination
+        subprocess.run(["cp", "-a", "-T", "--", source, destination], check=True)
+    for source, destination in reversed(folders):
+        status = source.lstat()
+        os.chown(destination, status.st_uid, status.st_gid)
+        destination.chmod(stat.S_IMODE(status.st_mode))
+        os.utime(destination, ns=(status.st_mtime_ns, status.st_mtime_ns))
+
+
+def make_room(destination: Path) -> None:
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    if os.path.lexists(destination) and not stat.S_ISDIR(destination.lstat().st_mode):
+        destination.unlink()
+
+
+def recover_directly(order: Order) -> None:
     image = Image()
-    image.seek(place)
-    with tarfile.open(fileobj=image, mode="r:") as archive:
-        member = archive.next()
-        content = archive.extractfile(member) if member is not None and member.isreg() else None
-        if member is None or content is None:
-            sys.exit(f"no file begins at {place}")
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        destination.write_bytes(content.read(member.size))
-        os.utime(destination, (member.mtime, member.mtime))
+    known: dict[int, Path] = {}
+    folders: list[tuple[Path, tarfile.TarInfo]] = []
+    for _, place, target in order.names:
+        destination = Path(target)
+        if place in known:
+            make_room(destination)
+            os.link(known[place], destination, follow_symlinks=False)
+            continue
+        image.seek(place or 0)
+        with tarfile.open(fileobj=image, mode="r:") as archive:
+            member = archive.next()
+            if member is None:
+                sys.exit(f"nothing begins at {place}")
+            if member.type in {tarfile.DIRTYPE, b"D"}:
+                destination.mkdir(parents=True, exist_ok=True)
+                folders.append((destination, member))
+                continue
+            make_room(destination)
+            make(destination, member, archive)
+            known[place or 0] = destination
+        dress(destination, member)
+    for destination, member in reversed(folders):
+        dress(destination, member)
+
+
+def make(destination: Path, member: tarfile.TarInfo, archive: tarfile.TarFile) -> None:
+    if member.issym():
+        os.symlink(member.linkname, destination)
+    elif member.isfifo():
+        os.mkfifo(destination)
+    elif member.isdev():
+        kind = stat.S_IFCHR if member.ischr() else stat.S_IFBLK
+        os.mknod(destination, kind | 0o600, os.makedev(member.devmajor, member.devminor))
+    else:
+        content = archive.extractfile(member)
+        with open(destination, "wb") as file:
+            while content is not None and (piece := content.read(1 << 20)):
+                file.write(piece)
+
+
+def dress(destination: Path, member: tarfile.TarInfo) -> None:
+    os.chown(destination, member.uid, member.gid, follow_symlinks=False)
+    if not member.issym():
         destination.chmod(member.mode)
+    os.utime(destination, (member.mtime, member.mtime), follow_symlinks=False)
 
 
-def extract(target: Path, names: list[str]) -> None:
+def extract(target: Path, wishes: list[str], names: Sequence[str] = ()) -> None:
     """Feed the image to tar. Its end is the archive's own: no end of file ever comes on fd 0."""
     target.mkdir(parents=True, exist_ok=True)
-    tar = ["tar", "-x", "--listed-incremental=/dev/null", "-f", "-", "-C", str(target), *names]
-    with subprocess.Popen(tar, stdin=subprocess.PIPE) as child:
+    tar = ["tar", "-x", "-p", "--numeric-owner", "--listed-incremental=/dev/null", "-f", "-", "-C", str(target)]
+    with subprocess.Popen([*tar, *wishes, "--", *names], stdin=subprocess.PIPE) as child:
         assert child.stdin is not None
         say("DR 0 -1")
         while True:

@@ -86,14 +86,21 @@ class Profile:
         return next((pair.value for pair in environment if pair.name == self.token and pair.value), None)
 
     def recover_environment(
-        self, stored: Iterable[Pair], *, is_direct: bool = False, added: Sequence[Pair] = ()
+        self,
+        stored: Iterable[Pair],
+        *,
+        is_direct: bool = False,
+        is_recursive: bool = True,
+        added: Sequence[Pair] = (),
     ) -> tuple[Pair, ...]:
         """The environment of a recovery: all that the backup ended with, ACL_START and the like among it.
 
-        ``is_direct``: only the places that ``fh_info`` names are read; needs history of the backup.
+        ``is_direct``: only the places that ``fh_info`` names are read; needs history of the backup. Without
+        ``is_recursive`` a folder that is named comes without what is in it.
         """
         pairs = {pair.name: pair.value for pair in stored}
-        return _with(pairs | {"DIRECT": "y" if is_direct else "n", "RECURSIVE": "y"}, added)
+        wishes = {"DIRECT": "y" if is_direct else "n", "RECURSIVE": "y" if is_recursive else "n"}
+        return _with(pairs | wishes, added)
 
 
 def _with(pairs: dict[str, str], added: Sequence[Pair]) -> tuple[Pair, ...]:

@@ -1,0 +1,140 @@
+"""Dumps of a real NDMP server in a repository, and trees that are compared with what came back."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jobs.engine.events import FreeRun
+from jobs.engine.ids import FileId
+from jobs.engine.ndmp.backup import BackupOrder, back_up
+from jobs.engine.ndmp.history import DirectoryRecord, FileRecord, HistoryDecoder, NodeRecord
+from jobs.engine.ndmp.login import AuthWay, Server, connect
+from jobs.engine.ndmp.profiles import GENERIC, HistoryWish
+from jobs.engine.ndmp.session import Waits
+from jobs.engine.ndmp.values import Pair
+from jobs.engine.plan import Secret, SourceRoot, StoredPath
+from tests.ndmp_server import ACCOUNT, PORT, NdmpHost
+
+from .copying import Copier
+from .ndmp.clients import MemoryImage
+
+SERVER = Server(host="127.0.0.1", port=PORT, account=ACCOUNT, password=Secret(ACCOUNT), auth=AuthWay.MD5)
+WAITS = Waits(connect=5, answer=20, data_connect=20, idle=30, probe=30, halt=20, abort=5)
+KINDS = {0: "d", 1: "p", 2: "c", 3: "b", 4: "f", 5: "l", 6: "s"}
+
+
+class Lines:
+    """File history as it lies beside an image."""
+
+    def __init__(self) -> None:
+        self.root: int | None = None
+        self.records: list[list[object]] = []
+
+    def files(self, records: list[FileRecord]) -> None:
+        raise NotImplementedError
+
+    def directories(self, records: list[DirectoryRecord]) -> None:
+        for name, node, parent in records:
+            if name == b"." and node == parent and self.root is None:
+                self.root = node
+            self.records.append(["d", parent, node, os.fsdecode(name)])
+
+    def nodes(self, records: list[NodeRecord]) -> None:
+        for status, node, fh_info in records:
+            assert status is not None
+            about = [status.attributes & 0o7777, status.owner, status.group, status.size_bytes, status.mtime]
+            self.records.append(["n", node, KINDS[status.kind], *about, fh_info])
+
+    @property
+    def text(self) -> str:
+        header = {"v": 1, "form": "nodes", "root": self.root}
+        return "".join(json.dumps(line) + "\n" for line in [header, *self.records])
+
+
+@dataclass
+class Dumper:
+    """Makes a chain of dumps of a server's volume, one snapshot file each, in a repository below ``base``."""
+
+    host: NdmpHost
+    base: Path
+    files: list[FileId] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.copier = Copier(self.base, at_top=False)
+
+    @property
+    def content(self) -> StoredPath:
+        return StoredPath(os.fsencode(self.host.root))
+
+    def dump(self, level: int = 0, *, wish: HistoryWish = HistoryWish.ITS_CHOICE) -> FileId:
+        """Call it on the server's thread."""
+        lines, image = Lines(), MemoryImage()
+        with connect(SERVER, FreeRun(), waits=WAITS) as session:
+            environment = GENERIC.backup_environment(str(self.host.root), level=level, history=wish)
+            order = BackupOrder(type="dump", environment=environment)
+            done = back_up(session, order, image, history=HistoryDecoder(lines))
+        kept = keep(
+            self.copier,
+            self.content,
+            image=bytes(image.content),
+            history=lines.text if lines.records else None,
+            level=level,
+            environment=done.environment,
+        )
+        self.files.append(kept)
+        return kept
+
+
+def keep(
+    copier: Copier,
+    content: bytes,
+    *,
+    image: bytes,
+    history: str | None,
+    level: int = 0,
+    environment: Sequence[Pair] = (),
+    profile: str = "generic",
+    kind: str = "dump",
+) -> FileId:
+    """One dump into the repository, as a snapshot file of its own."""
+    with tempfile.TemporaryDirectory(dir=copier.path.parent) as made:
+        folder = Path(made)
+        (folder / f"{level}.image").write_bytes(image)
+        about = {
+            "type": kind,
+            "level": level,
+            "profile": profile,
+            "file_system": os.fsdecode(content),
+            "environment": [[pair.name, pair.value] for pair in environment],
+        }
+        (folder / f"{level}.env.json").write_text(json.dumps(about))
+        if history is not None:
+            (folder / f"{level}.history").write_text(history)
+        root = SourceRoot(directory=folder, stored_as=StoredPath(b"/ndmp" + content))
+        return copier.run(copier.plan(root)).snapshot_file_id
+
+
+Picture = dict[str, tuple[object, ...]]
+
+
+def picture(folder: Path) -> Picture:
+    """Everything that a restore must give back of each path: kind, mode, owner, time, content, links."""
+    found: Picture = {}
+    first: dict[int, str] = {}
+    for path in [folder, *sorted(folder.rglob("*"))]:
+        status, name = path.lstat(), str(path.relative_to(folder))
+        one = first.setdefault(status.st_ino, name)
+        owner = (stat.filemode(status.st_mode), status.st_uid, status.st_gid, int(status.st_mtime))
+        if path.is_symlink():
+            found[name] = (*owner, os.readlink(path))
+        elif path.is_file():
+            found[name] = (*owner, status.st_size, hash(path.read_bytes()), one)
+        else:
+            found[name] = owner
+    return found
