@@ -59,7 +59,7 @@ class Reader:
             store=store,
             assembly=assembly,
             tally=tally,
-            sizing=Sizing(readers=1, threads=2, windows=2),
+            sizing=Sizing(readers=1, threads=2, windows=2, writers=2),
             chunker=Chunker(),
             beat=lambda: None,
             announce=lambda _path, _begins: None,

@@ -14,6 +14,7 @@ from ..errors import EngineError
 from ..events import Checkpoint, Control, Level, Notice, PhaseName, PhaseStarted, Sink
 from ..ids import BlobId, FileId
 from ..media.base import Media
+from ..media.wrapping import transfers_of
 from ..plan import CopyPlan, CopyResult, Secret
 from ..repository.index_additions import IndexAdditions
 from ..repository.index_file import IndexWriter
@@ -62,7 +63,9 @@ def run(  # noqa: PLR0917 - the signature every operation shares
     state = None if comparisons.is_open else recall(plan, roots, media)
     try:
         while True:
-            attempt = _Attempt(plan, roots, state, comparisons, sink=sink, control=control, clock=clock)
+            attempt = _Attempt(
+                plan, roots, state, comparisons, transfers=transfers_of(media), sink=sink, control=control, clock=clock
+            )
             try:
                 return attempt.run(media, password, started_ns)
             except _StateUnfit:
@@ -83,6 +86,7 @@ class _Attempt:
         state: LocalState | None,
         comparisons: Comparisons,
         *,
+        transfers: int,
         sink: Sink,
         control: Control,
         clock: Clock,
@@ -94,7 +98,7 @@ class _Attempt:
         self._differences: tuple[Difference, ...] = ()
         self._sink = sink
         self._clock = clock
-        self._sizing = sizing(plan.settings)
+        self._sizing = sizing(plan.settings, transfers=transfers)
         self._board = SharedBoard(self._sizing.readers + 2)
         self._pulse = Pulse(board=self._board, sink=sink, control=control, clock=clock, also=self._watch_lock)
         self._opening: Opening | None = None

@@ -16,6 +16,7 @@ from ..clock import Clock
 from ..errors import RepositoryDamaged
 from ..events import Control, Counters, Level, Notice, Progress, Sink
 from ..ids import BlobId, FileId
+from ..media.wrapping import transfers_of
 from ..repository.index import Index
 from ..repository.index_load import load_index
 from ..repository.layout import BlobKind, FileKind, damaged, file_name
@@ -30,8 +31,8 @@ from .pack_table import PackTable
 from .touching import Lost, Root, Touched, touched_paths
 
 _PROGRESS_SECONDS: Final = 0.5
-_PACKS_AHEAD: Final = 4
-_READERS: Final = 2
+_PACKS_READY: Final = 2
+"""Packs that were read and wait to be counted, beside those being read."""
 
 MOST_PROBLEMS: Final = 1000
 """So many are kept; they are counted beyond it."""
@@ -129,14 +130,15 @@ class Inspection:
         numbers = dict.fromkeys([*first, *chosen])
         waiting = iter([number for number in numbers if self.packs.ids[number] in self.stored])
         ahead: deque[Future[PackFindings]] = deque()
-        with ThreadPoolExecutor(_READERS, thread_name_prefix="check-reader") as pool:
+        readers = transfers_of(self.repository.media)
+        with ThreadPoolExecutor(readers, thread_name_prefix="check-reader") as pool:
 
             def submit(count: int) -> None:
                 for number in islice(waiting, count):
                     pack, blobs = self.packs.ids[number], self.packs.blobs(number)
                     ahead.append(pool.submit(verify_pack, self.repository, pack, blobs))
 
-            submit(_PACKS_AHEAD)
+            submit(readers + _PACKS_READY)
             while ahead:
                 self._heard(ahead.popleft().result(), on_good)
                 self._control.check()

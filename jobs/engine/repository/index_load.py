@@ -10,13 +10,13 @@ from typing import Final
 
 from ..errors import RepositoryDamaged
 from ..ids import FileId
+from ..media.wrapping import transfers_of
 from .index import Index, Segment, merge_last, merge_segments
 from .index_cache import IndexCache, is_scattered
 from .index_file import parse_index
 from .layout import FileKind, file_name
 from .repository import Repository
 
-_READERS: Final = 2
 _GROUP: Final = 4
 """Index files read ahead and merged at once."""
 
@@ -62,10 +62,12 @@ def _read_merged(repository: Repository, file_ids: Sequence[FileId], on_damaged:
         except RepositoryDamaged as error:
             return error
 
-    with ThreadPoolExecutor(_READERS, thread_name_prefix="index-reader") as pool:
-        for start in range(0, len(file_ids), _GROUP):
+    readers = transfers_of(repository.media)
+    group = max(_GROUP, readers)
+    with ThreadPoolExecutor(readers, thread_name_prefix="index-reader") as pool:
+        for start in range(0, len(file_ids), group):
             parts: list[Segment] = []
-            for result in pool.map(read, file_ids[start : start + _GROUP]):
+            for result in pool.map(read, file_ids[start : start + group]):
                 try:
                     if isinstance(result, RepositoryDamaged):
                         raise result

@@ -9,9 +9,12 @@ import numpy as np
 
 from ..errors import RepositoryDamaged
 from ..ids import BlobId, FileId
+from ..media.ahead import read_ahead
+from ..media.wrapping import transfers_of
 from .blob import open_blob
 from .index import Index, Locations
 from .layout import BlobKind, damaged, pack_name
+from .pack import PackedBlob
 from .repository import Repository
 from .second_places import read_elsewhere
 from .stored import read_part
@@ -20,6 +23,8 @@ from .tree import Node, parse_tree, split_tree
 _GAP_BYTES: Final = 64 << 10
 """Blobs of one pack that lie closer than this are read at once."""
 _READ_BYTES: Final = 16 << 20
+_RUNS_AHEAD: Final = 4
+"""So many runs at most are read at once from remote media: trees mostly, whose runs are short."""
 
 
 class BlobReader:
@@ -39,10 +44,19 @@ class BlobReader:
         pack_id, place = found
         name = pack_name(pack_id)
         try:
-            sealed = read_part(self.repository.media, name, offset=place.offset, length=place.length)
-            return open_blob(sealed, self.repository.sealer(), blob=blob, raw_length=place.raw_length, name=name)
+            return self._read_at(name, place, blob)
         except RepositoryDamaged as error:
             return self._elsewhere(kind, blob, error)
+
+    def _read_at(self, name: str, place: PackedBlob, blob: BlobId) -> bytes:
+        """What came damaged is read once more: it may have been damaged on the way."""
+        sealer = self.repository.sealer()
+        sealed = read_part(self.repository.media, name, offset=place.offset, length=place.length)
+        try:
+            return open_blob(sealed, sealer, blob=blob, raw_length=place.raw_length, name=name)
+        except RepositoryDamaged:
+            sealed = read_part(self.repository.media, name, offset=place.offset, length=place.length)
+        return open_blob(sealed, sealer, blob=blob, raw_length=place.raw_length, name=name)
 
     def _elsewhere(self, kind: BlobKind, blob: BlobId, problem: RepositoryDamaged) -> bytes:
         """A damaged pack is no loss where another holds the same blob. Raises ``problem``."""
@@ -55,42 +69,56 @@ class BlobReader:
     def read_many(self, kind: BlobKind, ids: Sequence[BlobId]) -> Iterator[tuple[BlobId, bytes | RepositoryDamaged]]:
         """(id, plain text or what is wrong with it) of each blob once, in the order of the packs.
 
-        Errors of the medium itself are raised. Memory: the blobs read at once, at most 16 MiB or one blob.
+        Errors of the medium itself are raised. Memory: the blobs read at once, at most 16 MiB or one blob, of
+        remote media four times that.
         """
         wanted = list(dict.fromkeys(ids))
         at = self.index.find_many(kind, wanted)
-        run: list[int] = []
+        runs: list[list[int]] = []
         for row in np.lexsort((at.offset, at.pack)).tolist():
             if at.pack[row] < 0:
                 yield wanted[row], not_indexed(kind, wanted[row])
-                continue
-            if run and not _continues(at, run[0], run[-1], row):
-                yield from self._read_run(kind, wanted, at, run)
-                run = []
-            run.append(row)
-        if run:
-            yield from self._read_run(kind, wanted, at, run)
+            elif runs and _continues(at, runs[-1][0], runs[-1][-1], row):
+                runs[-1].append(row)
+            else:
+                runs.append([row])
 
-    def _read_run(
-        self, kind: BlobKind, ids: Sequence[BlobId], at: Locations, run: Sequence[int]
+        def read(run: list[int]) -> bytes | RepositoryDamaged:
+            start, end = _extent(at, run)
+            try:
+                return read_part(self.repository.media, self._name(at, run[0]), offset=start, length=end - start)
+            except RepositoryDamaged as error:
+                return error
+
+        transfers = min(transfers_of(self.repository.media), _RUNS_AHEAD)
+        for run, sealed in read_ahead(runs, read, transfers=transfers):
+            yield from self._open_run(kind, wanted, at, run, sealed)
+
+    def _open_run(
+        self, kind: BlobKind, ids: Sequence[BlobId], at: Locations, run: list[int], sealed: bytes | RepositoryDamaged
     ) -> Iterator[tuple[BlobId, bytes | RepositoryDamaged]]:
-        name = pack_name(self.index.pack_id(int(at.pack[run[0]])))
-        start = int(at.offset[run[0]])
-        end = int(at.offset[run[-1]] + at.length[run[-1]])
-        try:
-            sealed = memoryview(read_part(self.repository.media, name, offset=start, length=end - start))
-        except RepositoryDamaged as error:
-            yield from ((ids[row], self._elsewhere_or_not(kind, ids[row], error)) for row in run)
+        if isinstance(sealed, RepositoryDamaged):
+            yield from ((ids[row], self._elsewhere_or_not(kind, ids[row], sealed)) for row in run)
             return
-        sealer = self.repository.sealer()
+        sealer, view, name = self.repository.sealer(), memoryview(sealed), self._name(at, run[0])
+        start, _ = _extent(at, run)
         for row in run:
             offset = int(at.offset[row]) - start
-            piece = sealed[offset : offset + int(at.length[row])]
+            piece = view[offset : offset + int(at.length[row])]
             raw_length = int(at.raw_length[row])
             try:
                 yield ids[row], open_blob(piece, sealer, blob=ids[row], raw_length=raw_length, name=name)
-            except RepositoryDamaged as error:
-                yield ids[row], self._elsewhere_or_not(kind, ids[row], error)
+            except RepositoryDamaged:
+                yield ids[row], self._again(kind, ids[row])
+
+    def _again(self, kind: BlobKind, blob: BlobId) -> bytes | RepositoryDamaged:
+        try:
+            return self.read(kind, blob)
+        except RepositoryDamaged as error:
+            return error
+
+    def _name(self, at: Locations, row: int) -> str:
+        return pack_name(self.index.pack_id(int(at.pack[row])))
 
     def _elsewhere_or_not(self, kind: BlobKind, blob: BlobId, problem: RepositoryDamaged) -> bytes | RepositoryDamaged:
         try:
@@ -114,6 +142,11 @@ def not_indexed(kind: BlobKind, blob: BlobId) -> RepositoryDamaged:
         "no index names a pack that holds it",
         hint="Rebuild the index from the packs, then check the repository.",
     )
+
+
+def _extent(at: Locations, run: Sequence[int]) -> tuple[int, int]:
+    """Where a run begins and ends in its pack."""
+    return int(at.offset[run[0]]), int(at.offset[run[-1]] + at.length[run[-1]])
 
 
 def _continues(at: Locations, first: int, last: int, row: int) -> bool:

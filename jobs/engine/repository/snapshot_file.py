@@ -15,6 +15,8 @@ import orjson
 
 from ..errors import NotInCopy, RepositoryDamaged
 from ..ids import BlobId, FileId
+from ..media.ahead import read_ahead
+from ..media.wrapping import transfers_of
 from .gojson import go_time, json_body_of_bytes, parse_go_time
 from .layout import FileKind, blob_id, damaged, file_name, is_file_id
 from .repository import Repository
@@ -164,10 +166,20 @@ def list_snapshot_files(
     repository: Repository, *, on_damaged: Callable[[RepositoryDamaged], None] | None = None
 ) -> list[SnapshotFile]:
     """All, oldest first. A damaged one is raised, or told ``on_damaged`` and left out; one that vanishes is none."""
-    found = []
-    for file_id, _ in repository.list_files(FileKind.SNAPSHOT):
+
+    def read(file_id: FileId) -> bytes | RepositoryDamaged:
         try:
-            found.append(parse_snapshot_file(file_id, repository.read_file(FileKind.SNAPSHOT, file_id)))
+            return repository.read_file(FileKind.SNAPSHOT, file_id)
+        except RepositoryDamaged as error:
+            return error
+
+    found = []
+    names = [file_id for file_id, _ in repository.list_files(FileKind.SNAPSHOT)]
+    for file_id, text in read_ahead(names, read, transfers=transfers_of(repository.media)):
+        try:
+            if isinstance(text, RepositoryDamaged):
+                raise text
+            found.append(parse_snapshot_file(file_id, text))
         except RepositoryDamaged as error:
             if not repository.media.exists(file_name(FileKind.SNAPSHOT, file_id)):
                 continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -20,9 +20,6 @@ from ...repository.reader import BlobReader
 from ...repository.repository import Repository
 from ...repository.session import AppendSession, StoredCounts
 from .context import CopyContext
-
-_WRITERS: Final = 2
-"""Threads of one process that write packs: one waits for the medium while the other hashes."""
 
 
 class BlobStore(Protocol):
@@ -72,7 +69,7 @@ class SessionStore:
             on_written=on_written,
             compression_level=context.compression_level,
             pack_bytes=context.pack_bytes,
-            writers=_WRITERS,
+            writers=context.sizing.writers,
         )
         self._reader = BlobReader(opened.repository, opened.index)
         self.claim = self._session.claim

@@ -8,6 +8,7 @@ from typing import Final
 
 from ...events import Control
 from ...ids import FileId
+from ...media.wrapping import transfers_of
 from ...repository.blob import open_blob, seal_blob
 from ...repository.index import Flags
 from ...repository.index_file import IndexWriter, OnStored
@@ -41,7 +42,8 @@ def repack(
     written: deque[WrittenPack] = deque()
     index_writer = IndexWriter(repository, on_stored=on_stored)
     total = 0
-    writer = PackWriter(repository, on_written=written.append, pack_bytes=pack_bytes)
+    threads = max(1, transfers_of(repository.media) // 2)
+    writer = PackWriter(repository, on_written=written.append, pack_bytes=pack_bytes, threads=threads)
     try:
         for number in numbers:
             control.check()

@@ -13,6 +13,8 @@ from typing import Final
 
 from ...errors import EngineError
 from ...ids import BlobId
+from ...media.ahead import read_ahead
+from ...media.wrapping import transfers_of
 from ...repository.blob import reseal_blob
 from ...repository.crypto import SEAL_BYTES
 from ...repository.index import Index
@@ -30,7 +32,8 @@ _GAP_BYTES: Final = 64 << 10
 """Rather read this much for nothing than ask again."""
 _READ_BYTES: Final = 4 << 20
 _POLL_SECONDS: Final = 0.1
-_WRITERS: Final = 2
+_MOST_WRITERS: Final = 6
+"""Packs of one mover that may be on their way."""
 
 
 class _Turns:
@@ -109,7 +112,8 @@ def _hear(message: object, on_written: Callable[[WrittenPack], None]) -> None:
 
 def _run(number: int, end: WorkerEnd, move: Move, turns: _Turns, board: SharedBoard) -> None:
     """The life of one mover. Packs are written out in every case but an error."""
-    writer = PackWriter(move.target, on_written=end.send, pack_bytes=move.pack_bytes, threads=_WRITERS)
+    writers = min(_MOST_WRITERS, transfers_of(move.target.media))
+    writer = PackWriter(move.target, on_written=end.send, pack_bytes=move.pack_bytes, threads=writers)
     mover = _Mover(move, writer, board.tally(number), should_stop=lambda: board.stopping)
     try:
         while not board.stopping and (part := move.part(turns.take())) is not None:
@@ -138,15 +142,19 @@ class _Mover:
         name = pack_name(self._move.source_index.pack_id(pack))
         places = missing.places[start:end, 1:].tolist()
         ids = [BlobId(row.tobytes()) for row in missing.ids[start:end]]
-        for first, last in _runs(places):
+        media = self._move.source.media
+
+        def read(run: tuple[int, int]) -> bytes:
+            base, end = _extent(places[run[0] : run[1]])
+            return read_part(media, name, offset=base, length=end - base)
+
+        for (first, last), raw in read_ahead(list(_runs(places)), read, transfers=transfers_of(media)):
             if self._should_stop():
                 return
-            self._move_run(missing.kind, name, ids[first:last], places[first:last])
+            self._move_run(missing.kind, name, ids[first:last], places[first:last], memoryview(raw))
 
-    def _move_run(self, kind: BlobKind, name: str, ids: list[BlobId], places: list[list[int]]) -> None:
-        base = places[0][0]
-        length = places[-1][0] + places[-1][1] - base
-        raw = memoryview(read_part(self._move.source.media, name, offset=base, length=length))
+    def _move_run(self, kind: BlobKind, name: str, ids: list[BlobId], places: list[list[int]], raw: memoryview) -> None:
+        base, length = places[0][0], len(raw)
         opener, sealer = self._move.source.sealer(), self._move.target.sealer()
         tally = self._tally
         tally.bytes_read += length
@@ -165,6 +173,10 @@ class _Mover:
             else:
                 tally.data_blobs += 1
         tally.publish()
+
+
+def _extent(places: Sequence[Sequence[int]]) -> tuple[int, int]:
+    return places[0][0], places[-1][0] + places[-1][1]
 
 
 def _runs(places: Sequence[Sequence[int]]) -> Iterator[tuple[int, int]]:

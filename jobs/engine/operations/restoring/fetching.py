@@ -6,11 +6,14 @@ A damaged blob is an answer, not an error: it concerns the files that hold it an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from operator import itemgetter
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
 from ...errors import MediaUnavailable, RepositoryDamaged
 from ...ids import BlobId
+from ...media.ahead import read_ahead
+from ...media.wrapping import transfers_of
 from ...repository.blob import open_blob
 from ...repository.crypto import SEAL_BYTES
 from ...repository.index import Index
@@ -37,6 +40,16 @@ its place in the target. A bare tuple, since every file of a restore needs one."
 _by_place: Final = itemgetter(0, 1)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Span(Generic[Target]):
+    """Wants of one pack that are read at once."""
+
+    wants: list[Want[Target]]
+    name: str
+    base: int
+    length: int
+
+
 def located(index: Index, ids: list[BlobId], kind: BlobKind = BlobKind.DATA) -> list[PackPlace]:
     """The place of each blob."""
     found = index.find_many(kind, ids)
@@ -57,12 +70,13 @@ def plain_bytes(place: PackPlace) -> int:
 
 
 class Fetcher:
-    """Reads blobs of one repository. ``on_read`` is told the bytes of every read, before it happens."""
+    """Reads blobs of one repository. ``on_read`` is told the bytes of every read, before they are used."""
 
     def __init__(self, repository: Repository, index: Index, *, on_read: Callable[[int], None]) -> None:
         self._repository = repository
         self._index = index
         self._on_read = on_read
+        self._transfers = transfers_of(repository.media)
         self._names: dict[int, str] = {}
 
     def read(self, wants: list[Want[Target]]) -> Iterator[tuple[Want[Target], bytes | RepositoryDamaged]]:
@@ -71,26 +85,38 @@ class Fetcher:
         Raises MediaUnavailable when the medium itself is not there.
         """
         wants.sort(key=_by_place)
+        spans: list[_Span[Target]] = []
         start = 0
         while start < len(wants):
             end = _range_end(wants, start)
-            yield from self._read_range(wants[start:end])
+            spans.append(self._span(wants[start:end]))
             start = end
+        yield from self._read_spans(spans)
 
-    def _read_range(self, wants: list[Want[Target]]) -> Iterator[tuple[Want[Target], bytes | RepositoryDamaged]]:
+    def _span(self, wants: list[Want[Target]]) -> _Span[Target]:
         pack, base = wants[0][:2]
-        name = self._name(pack)
-        length = max([want[1] + want[2] for want in wants]) - base
-        try:
-            data = memoryview(self._get(name, base, length))
-        except RepositoryDamaged as error:
-            if wants[-1][1] == base:
-                yield from ((want, error) for want in wants)
+        return _Span(
+            wants=wants,
+            name=self._name(pack),
+            base=base,
+            length=max([want[1] + want[2] for want in wants]) - base,
+        )
+
+    def _read_spans(self, spans: list[_Span[Target]]) -> Iterator[tuple[Want[Target], bytes | RepositoryDamaged]]:
+        for span, data in read_ahead(spans, self._read_span, transfers=self._transfers):
+            self._on_read(span.length)
+            if not isinstance(data, RepositoryDamaged):
+                yield from self._open(span.wants, memoryview(data), span.base, span.name)
+            elif span.wants[-1][1] == span.base:
+                yield from ((want, data) for want in span.wants)
             else:
-                for want in wants:
-                    yield from self._read_range([want])
-            return
-        yield from self._open(wants, data, base, name)
+                yield from self._read_spans([self._span([want]) for want in span.wants])
+
+    def _read_span(self, span: _Span[Target]) -> bytes | RepositoryDamaged:
+        try:
+            return self._get(span.name, span.base, span.length)
+        except RepositoryDamaged as error:
+            return error
 
     def _open(
         self, wants: list[Want[Target]], data: memoryview, base: int, name: str
@@ -104,14 +130,23 @@ class Fetcher:
                 sealed = data[offset - base : offset - base + length]
                 try:
                     plain = open_blob(sealed, sealer, blob=blob, raw_length=raw_length, name=name)
-                except RepositoryDamaged as error:
-                    plain = error
+                except RepositoryDamaged:
+                    plain = self._second_look(name, offset, length, blob, raw_length)
                 before = offset
             yield want, plain
 
+    def _second_look(
+        self, name: str, offset: int, length: int, blob: BlobId, raw_length: int
+    ) -> bytes | RepositoryDamaged:
+        """What came damaged may have been damaged on the way."""
+        try:
+            sealed = self._get(name, offset, length)
+            return open_blob(sealed, self._repository.sealer(), blob=blob, raw_length=raw_length, name=name)
+        except RepositoryDamaged as error:
+            return error
+
     def _get(self, name: str, offset: int, length: int) -> bytes:
         """Raises RepositoryDamaged also where only this file of the medium cannot be read (a bad sector)."""
-        self._on_read(length)
         media = self._repository.media
         try:
             return read_part(media, name, offset=offset, length=length)
