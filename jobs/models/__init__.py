@@ -22,6 +22,7 @@ from .choices import (
 )
 from .damage import DamagedPack, DamagedPath
 from .drill import DrillComparison, DrillResult
+from .dump_date import DumpDate
 from .history import JobAttempt, JobEvent, JobException, JobPhase
 from .job import Job
 from .mount import SnapshotMount
@@ -43,6 +44,7 @@ __all__ = [
     "DamagedPath",
     "DrillComparison",
     "DrillResult",
+    "DumpDate",
     "EventLevel",
     "How",
     "Initiator",

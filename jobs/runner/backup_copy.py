@@ -8,15 +8,15 @@ from functools import partial
 from pathlib import Path
 
 from jobs.engine.errors import SnapshotMissing, SourceUnavailable
-from jobs.engine.events import FileFailed, Level, PhaseName
+from jobs.engine.events import Level, PhaseName
 from jobs.engine.ids import FileId
 from jobs.engine.operations import backup_copy
-from jobs.engine.plan import CopyPlan, CopyResult, CopySettings, SourceRoot, StoredPath
+from jobs.engine.plan import CopyPlan, CopySettings, SourceRoot, StoredPath
 from jobs.engine.snapshots.base import Capability, Dumper, DumpOrder, OpenDump, SnapshotRef, SnapshotRoot
-from jobs.models import BackupCopy, CopyState
+from jobs.models import BackupCopy
 from jobs.rules import levels, tokens
-from jobs.runner import repository_copy
-from jobs.runner.cataloguing import catalog_phase
+from jobs.runner import dump_copy, repository_copy
+from jobs.runner.after_copy import guard, inline_catalog
 from jobs.runner.copy_base import CopyBase, choose_base, is_on_media, store_level
 from jobs.runner.copy_record import DumpTokens, record_copy, usage_of
 from jobs.runner.former_files import forget_former
@@ -27,8 +27,7 @@ from jobs.services.copy_states import mark_copying
 from jobs.services.failures import ConfigurationDeleted
 from jobs.services.feeding import is_fed_from_media
 from jobs.services.outcomes import Done, Failed, Outcome
-from jobs.services.source_guard import guard_source
-from policies.models import CatalogMode, Copy, Media, Subclient
+from policies.models import Copy, Media, Subclient
 from policies.resolve import media_password, resolve_media
 from policies.services.media import ensure_repository
 from snapcopy_site.lib.home import Home
@@ -41,8 +40,9 @@ def run(task: Task) -> Outcome:
         raise ConfigurationDeleted("The subclient, copy or snapshot of this job was deleted.")
     if is_fed_from_media(job.copy):
         return repository_copy.run(task, row)
+    copy = dump_copy.run if dump_copy.is_dumped(job.subclient) else _copy
     try:
-        return _copy(task, row, job.subclient, job.copy, job.copy.media)
+        return copy(task, row, job.subclient, job.copy, job.copy.media)
     except ReplicaMissing as error:
         return Failed.by(error)
     except SnapshotMissing as error:
@@ -77,8 +77,8 @@ def _copy(task: Task, row: BackupCopy, subclient: Subclient, copy: Copy, media: 
         driver.close()
     exceptions = max(result.counters.exceptions, task.recorder.exceptions)
     is_part = is_dump and decision.level is not levels.RunLevel.FULL
-    guarded = 0 if is_part else _guard(task, row, subclient, result, is_dump=is_dump)
-    uncatalogued = _catalog(task, row, subclient, result, is_partial=exceptions > 0)
+    guarded = 0 if is_part else guard(task, row, subclient, result, is_dump=is_dump)
+    uncatalogued = inline_catalog(task, row, subclient, result, is_partial=exceptions > 0)
     return Done(
         exceptions=exceptions + guarded + uncatalogued,
         result={"snapshot_file_id": result.snapshot_file_id, "tree_id": result.tree_id, "source": result.source_note},
@@ -95,34 +95,6 @@ def _copy(task: Task, row: BackupCopy, subclient: Subclient, copy: Copy, media: 
         ),
         afterwards=partial(forget_former, task.job.pk, row.pk),
     )
-
-
-def _catalog(task: Task, row: BackupCopy, subclient: Subclient, result: CopyResult, *, is_partial: bool) -> int:
-    """RULES S4: an inline catalog is made of the trees that were just written: nothing of the source is read again.
-
-    What is committed stays copied, whatever becomes of the catalog; returns how many snapshots it failed for.
-    """
-    if subclient.policy.catalog != CatalogMode.INLINE:
-        return 0
-    committed = BackupCopy.objects.select_related("media").get(pk=row.pk)
-    committed.state = CopyState.PARTIAL if is_partial else CopyState.COPIED
-    committed.snapshot_file_id = result.snapshot_file_id
-    return catalog_phase(task, row.snapshot, committed=committed)
-
-
-def _guard(task: Task, row: BackupCopy, subclient: Subclient, result: CopyResult, *, is_dump: bool) -> int:
-    """RULES R10: 1 if the source looks as if it were not all there; what was copied is still whole."""
-    sentence = guard_source(row, result.counters, is_full=is_dump)
-    if not sentence:
-        return 0
-    where = " and ".join(subclient.content_paths).encode("utf-8", "surrogateescape")
-    task.recorder.emit(FileFailed(path=where, error=sentence, code="source-guard"))
-    task.tell(
-        "source-guard",
-        f"{sentence} Nothing of {subclient.path} ages until somebody acknowledges it.",
-        level=Level.WARNING,
-    )
-    return 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

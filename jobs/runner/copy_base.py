@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,7 +10,7 @@ from jobs.engine.ids import FileId
 from jobs.engine.repository.layout import FileKind, file_name
 from jobs.engine.snapshots.base import Capability
 from jobs.models import BackupCopy, Job, Snapshot
-from jobs.rules import levels, tokens
+from jobs.rules import dump_dates, levels, tokens
 from jobs.runner.snapshot_sources import SnapshotSource
 from jobs.selectors import bases_of
 from jobs.services.copy_states import DUMP_DATES, DUMPED_FROM
@@ -27,12 +28,24 @@ class CopyBase:
     base_dates: dict[str, str] | None = None
 
 
-def choose_base(row: BackupCopy, subclient: Subclient, copy: Copy, source: SnapshotSource) -> CopyBase:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """How a file server that is read as a stream knows what a dump is built on: by tokens, or by ``dates`` of its own,
+    which are those that it was asked for, by content path."""
+
+    has_tokens: bool
+    dates: Mapping[str, Sequence[dump_dates.DumpDate]]
+
+
+def choose_base(
+    row: BackupCopy, subclient: Subclient, copy: Copy, source: SnapshotSource, *, stream: Stream | None = None
+) -> CopyBase:
     """An incremental builds on the last copied one of any kind, a differential on the last full that was copied.
 
-    What could not be read whole is compared with like any other, but no dump is built on it (L4).
+    What could not be read whole is compared with like any other, but no dump is built on it (L4). ``stream``: it is
+    read as the stream of a dump.
     """
-    is_dump = Capability.DUMP_TOKENS in source.engine.capabilities
+    is_dump = stream is not None or Capability.DUMP_TOKENS in source.engine.capabilities
     latest, full = bases_of(subclient, copy, before=row.snapshot, is_whole=is_dump)
     decide = partial(
         levels.copy_level,
@@ -43,12 +56,15 @@ def choose_base(row: BackupCopy, subclient: Subclient, copy: Copy, source: Snaps
         limit=incremental_limit(subclient.file_server),
     )
     decision = decide()
+    if stream is not None and not stream.has_tokens:
+        last_id, full_id = (one.pk if one is not None else None for one in (latest, full))
+        decision = dump_dates.sound_level(decision, dates=stream.dates, last=last_id, full=full_id)
     base = {levels.RunLevel.FULL: None, levels.RunLevel.DIFFERENTIAL: full}.get(decision.level, latest)
     if base is not None and (base.is_damaged or row.is_damaged) and is_mended(base.media):
         base, decision = None, decide(base_is_damaged=True)
     elif base is not None and not is_on_media(base):
         base, decision = None, decide(base_is_lost=True)
-    if not is_dump:
+    if not is_dump or (stream is not None and not stream.has_tokens):
         return CopyBase(row=base, decision=decision)
     kept = partial(_dates_of, server_id=source.server_id(subclient))
     ask = partial(tokens.base_dates, content=row.snapshot.content, last_full=kept(full), last_copied=kept(latest))
