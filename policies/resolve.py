@@ -12,7 +12,7 @@ from jobs.engine.media.base import Media as MediaDriver
 from jobs.engine.media.registry import MEDIA, MediaKind
 from jobs.engine.options import FieldSpec, field_specs, parse_options
 from jobs.engine.plan import Secret as PlainSecret
-from jobs.engine.snapshots.base import SnapshotEngine
+from jobs.engine.snapshots.base import Capability, SnapshotEngine
 from jobs.engine.snapshots.registry import ENGINES, EngineKind
 from policies.errors import KindUnknown, SecretMissing
 from policies.models import FileServer, Installation, Media
@@ -97,10 +97,22 @@ def incremental_limit(file_server: FileServer) -> int | None:
 def engine_limit(file_server: FileServer) -> int | None:
     """RULES L2: what the storage itself allows, as far as its last Test tells; None = no limit."""
     kind = ENGINES.get(file_server.engine)
-    return kind.level_limit(file_server.options, test_facts(file_server)) if kind else None
+    return kind.level_limit(file_server.options, facts_found(file_server)) if kind else None
 
 
-def test_facts(file_server: FileServer) -> Mapping[str, Any]:
+def has_tokens(file_server: FileServer) -> bool:
+    """RULES L5: whether it is told with each dump what to build on, and keeps no dates of its own."""
+    kind = ENGINES.get(file_server.engine)
+    return kind is not None and kind.has_tokens(file_server.options, facts_found(file_server))
+
+
+def is_dump_stream(engine: str) -> bool:
+    """Whether file servers of this engine have no snapshots that outlive a copy: theirs are points in the history."""
+    kind = ENGINES.get(engine)
+    return kind is not None and Capability.DUMP_STREAM in kind.capabilities
+
+
+def facts_found(file_server: FileServer) -> Mapping[str, Any]:
     """What the last Test found, by the names that the engine gives it; empty = no Test yet."""
     facts: Mapping[str, Any] = (file_server.last_test or {}).get("facts") or {}
     return facts
@@ -127,6 +139,11 @@ def described_options(owner: Media | FileServer) -> list[tuple[FieldSpec, object
         return []
     have = secret_fields(owner)
     return [
-        (spec, spec.name in have if spec.secret else owner.options.get(spec.name, spec.default))
+        (spec, spec.name in have if spec.secret else _for_people(spec, owner.options.get(spec.name, spec.default)))
         for spec in field_specs(kind.options)
     ]
+
+
+def _for_people(spec: FieldSpec, value: object) -> object:
+    """A choice by its label."""
+    return dict(spec.choices).get(value, value) if isinstance(value, str) else value

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from django import forms
 
+from policies.forms.service_form import REFETCH
 from policies.models import AccessNode, Copy, FileServer, Media, StoragePolicy
 
 if TYPE_CHECKING:
@@ -51,7 +52,11 @@ def media_field(*, required: bool, help_text: str, empty_label: str = "Choose a 
     )
 
 
-def file_server_field() -> FileServerField:
+def file_server_field(*, refetches: bool = False) -> FileServerField:
+    """``refetches``: another choice fetches the form again, which may offer other things for it."""
     return forms.ModelChoiceField(
-        label="File server", queryset=FileServer.objects.all(), empty_label="Choose a file server"
+        label="File server",
+        queryset=FileServer.objects.all(),
+        empty_label="Choose a file server",
+        widget=forms.Select(attrs=REFETCH if refetches else {}),
     )

@@ -9,8 +9,9 @@ from django import forms
 
 from jobs.engine.options import FieldSpec, field_specs
 from jobs.engine.plan import Secret
-from policies.forms.option_fields import option_fields, typed_options, typed_secrets
+from policies.forms.option_fields import option_fields, suggest, typed_options, typed_secrets
 from policies.forms.service_form import ServiceForm
+from policies.services.writing import OPTION_PREFIX
 
 SHOWN_KIND = "shown_kind"
 """Name of the hidden input that tells which kind's fields were on the page."""
@@ -30,6 +31,12 @@ class KindForm(ServiceForm):
 
     def add_options(self, *, stored: Mapping[str, object], stored_secrets: Collection[str]) -> None:
         self.fields.update(option_fields(self.specs, stored=stored, stored_secrets=stored_secrets))
+
+    def suggest(self, found: Mapping[str, Any]) -> None:
+        """Offer what the last Test found for single options (``suggestions`` in its facts)."""
+        for name, values in (found.get("suggestions") or {}).items():
+            if (field := self.fields.get(OPTION_PREFIX + name)) is not None:
+                suggest(field, str(self[OPTION_PREFIX + name].auto_id), values)
 
     def is_as_proposed(self, name: str) -> bool:
         shown = self.kinds.get(self.data.get(SHOWN_KIND, ""))

@@ -10,6 +10,8 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from django import forms
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
 from jobs.engine.options import FieldSpec, FieldType
 from jobs.engine.plan import Secret
@@ -41,6 +43,26 @@ def typed_secrets(specs: Collection[FieldSpec], cleaned: Mapping[str, Any]) -> d
     """The secrets that were typed."""
     typed = {spec.name: cleaned.get(OPTION_PREFIX + spec.name) for spec in specs if spec.secret}
     return {name: Secret(str(value).replace("\r\n", "\n")) for name, value in typed.items() if value}
+
+
+def suggest(field: forms.Field, id: str, values: Collection[str]) -> None:  # noqa: A002
+    """Values that a text field offers; anything else may be typed. ``id`` is that of the list on the page."""
+    field.widget = SuggestingInput(id=f"{id}-suggestions", values=values, attrs=field.widget.attrs)
+
+
+class SuggestingInput(forms.TextInput):
+    """A text input with a list of what is known."""
+
+    def __init__(self, *, id: str, values: Collection[str], attrs: dict[str, Any] | None = None) -> None:  # noqa: A002
+        super().__init__({**(attrs or {}), "list": id})
+        self._list = format_html(
+            '<datalist id="{}">{}</datalist>',
+            id,
+            format_html_join("", '<option value="{}">', ((one,) for one in values)),
+        )
+
+    def render(self, *args: Any, **kwargs: Any) -> SafeString:
+        return super().render(*args, **kwargs) + self._list
 
 
 class SecretTextarea(forms.Textarea):

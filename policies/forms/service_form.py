@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
@@ -20,6 +20,16 @@ Saved = TypeVar("Saved", bound=Model)
 
 SWITCH = "switch"
 """Name of the button that only asks for the fields of another kind."""
+
+REFETCH: Final = {
+    "hx-post": "",
+    "hx-trigger": "change",
+    "hx-vals": f'{{"{SWITCH}": "1"}}',
+    "hx-target": "#object-form",
+    "hx-select": "#object-form",
+    "hx-swap": "outerHTML",
+}
+"""Attributes of a control whose change fetches the whole form again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,14 +120,6 @@ def described_choice(label: str, summary: str) -> SafeString:
 
 def kind_field(*, label: str, help_text: str, choices: Collection[tuple[str, SafeString]]) -> forms.ChoiceField:
     """Radio buttons that fetch the fields of the kind chosen; without scripts the form has a button for it."""
-    attrs = {
-        "hx-post": "",
-        "hx-trigger": "change",
-        "hx-vals": f'{{"{SWITCH}": "1"}}',
-        "hx-target": "#object-form",
-        "hx-select": "#object-form",
-        "hx-swap": "outerHTML",
-    }
     return forms.ChoiceField(
-        label=label, help_text=help_text, choices=list(choices), widget=forms.RadioSelect(attrs=attrs)
+        label=label, help_text=help_text, choices=list(choices), widget=forms.RadioSelect(attrs=REFETCH)
     )

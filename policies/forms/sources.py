@@ -13,10 +13,11 @@ from jobs.engine.snapshots.registry import ENGINES
 from policies import audit
 from policies.content_paths import cleaned_paths
 from policies.forms.choices import file_server_field, nodes_field, policy_field
+from policies.forms.found_paths import offer_found
 from policies.forms.kind_form import KindForm
 from policies.forms.service_form import Section, ServiceForm, kind_choices, kind_field
 from policies.models import FileServer, Subclient
-from policies.resolve import build_engine
+from policies.resolve import build_engine, facts_found, is_dump_stream
 from policies.secrets import secret_fields
 from policies.services import create_file_server, create_subclient, update_file_server, update_subclient
 
@@ -74,6 +75,8 @@ class FileServerForm(KindForm):
             stored=instance.options if instance and keeps_kind else {},
             stored_secrets=secret_fields(instance) if instance and keeps_kind else (),
         )
+        if instance and keeps_kind:
+            self.suggest(facts_found(instance))
 
     def sections(self) -> list[Section]:
         return [
@@ -98,7 +101,7 @@ class FileServerForm(KindForm):
 class SubclientForm(ServiceForm):
     """Create a subclient, or edit ``instance``, whose file server then stays."""
 
-    file_server = file_server_field()
+    file_server = file_server_field(refetches=True)
     name = forms.CharField(max_length=64, help_text="Short, unique on its file server: home, mail, db1.")
     description = forms.CharField(required=False, help_text="For people only.")
     content_paths = forms.CharField(
@@ -147,16 +150,29 @@ class SubclientForm(ServiceForm):
         if instance:
             self.fields["file_server"].disabled = True
             self.fields["file_server"].help_text = "A subclient stays on its file server: its snapshots lie there."
+        server = self._chosen_server()
+        if server is not None and is_dump_stream(server.engine):
+            offer_found(self, server)
 
     def sections(self) -> list[Section]:
         return [
-            Section(title="", fields=self.some("file_server", "name", "description", "content_paths", "policy")),
+            Section(title="", fields=self.some("file_server", "name", "description")),
+            Section(title="", fields=self.some("found_paths", "content_paths", "policy")),
             Section(title="Commands around the snapshot", fields=self.some("pre_command", "post_command")),
             Section(title="Who works on it", fields=self.some("access_nodes", "is_active")),
         ]
 
+    def _chosen_server(self) -> FileServer | None:
+        """Whose subclient it is, or is going to be, as far as the form knows."""
+        if self.instance:
+            return self.instance.file_server
+        given = self.data.get(self.add_prefix("file_server")) if self.is_bound else self.initial.get("file_server")
+        value = str(given or "")
+        return FileServer.objects.filter(pk=int(value)).first() if value.isdecimal() and len(value) < 18 else None
+
     def clean_content_paths(self) -> list[str]:
-        return cleaned_paths(self.cleaned_data["content_paths"].splitlines())
+        chosen = self.cleaned_data.get("found_paths") or []
+        return cleaned_paths([*chosen, *self.cleaned_data["content_paths"].splitlines()])
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -164,6 +180,7 @@ class SubclientForm(ServiceForm):
         if server is not None and paths:
             for message in content_problems(server, paths):
                 self.add_error("content_paths", message)
+        cleaned.pop("found_paths", None)
         return cleaned
 
     def save(self, *, user: audit.Actor) -> Subclient | None:
@@ -181,8 +198,12 @@ def missing_here(paths: Sequence[str]) -> list[str]:
 
 
 def content_problems(server: FileServer, paths: Sequence[str]) -> list[str]:
-    """What the engine says against the paths that this machine has; the others are judged by the node's first job."""
-    present = [path for path in paths if os.path.lexists(path)]
+    """What the engine says against the paths that this machine has; the others are judged by the node's first job.
+
+    Paths of a filer are on no machine: they are judged by their form.
+    """
+    is_away = is_dump_stream(server.engine)
+    present = [path for path in paths if is_away or os.path.lexists(path)]
     if not present:
         return []
     try:

@@ -9,6 +9,8 @@ from django.core.exceptions import ValidationError
 
 from policies.models import Copy, CopyKind, Period, Pick, Retention, StoragePolicy
 from policies.models.policy_choices import BACKUP_KINDS, SNAP_KINDS
+from policies.resolve import is_dump_stream
+from policies.services.stream_checks import stream_copy_problems, stream_problem
 
 MOST_EXTENDED: Final = 3
 RETENTIONS: Final = {
@@ -40,7 +42,7 @@ class ExtendedValues(TypedDict):
 def check_copy(copy: Copy, extended: Sequence[ExtendedValues]) -> None:
     """``copy`` as it would be saved, with its policy. Raises ValidationError with everything that is wrong."""
     problems: dict[str, str] = {}
-    for check in (_place_problems, _source_problems, _retention_problems):
+    for check in (_place_problems, _source_problems, _retention_problems, stream_copy_problems):
         problems = check(copy) | problems
     problems = _extended_problems(copy, extended) | problems
     if problems:
@@ -48,8 +50,13 @@ def check_copy(copy: Copy, extended: Sequence[ExtendedValues]) -> None:
 
 
 def engine_problem(policy: StoragePolicy, *, engine: str, server_id: int) -> str:
-    """Why a subclient of this engine and file server cannot be under the policy: its secondary snap copies' targets."""
+    """Why a subclient of this engine and file server cannot be under the policy: its secondary snap copies' targets.
+
+    And for a file server that is read as a stream, whatever would read it twice.
+    """
     copies = policy.copies.filter(kind=CopyKind.SECONDARY_SNAP).select_related("target_server")
+    if is_dump_stream(engine):
+        return stream_problem(policy)
     for copy in copies:
         target = copy.target_server
         if target is not None and target.engine != engine:

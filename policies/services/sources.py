@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy as shallow
 import shlex
 from collections.abc import Iterable
 from typing import TypedDict, Unpack
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import transaction
 
 from jobs.engine.errors import EngineError
@@ -15,11 +16,12 @@ from jobs.engine.options import field_specs
 from policies import audit
 from policies.content_paths import cleaned_paths
 from policies.models import AccessNode, FileServer, StoragePolicy, Subclient
-from policies.resolve import build_engine, engine_kind
+from policies.resolve import build_engine, engine_kind, facts_found
 from policies.selectors.deletion import has_data
 from policies.services import writing
 from policies.services.copy_checks import engine_problem
 from policies.services.media import failed_step
+from policies.services.stream_checks import path_problems
 
 
 class FileServerValues(TypedDict, total=False):
@@ -72,6 +74,7 @@ def update_file_server(
     checked = _checked(file_server, values, secrets)
     if values.get("engine", file_server.engine) != file_server.engine:
         _refuse_other_engine(file_server, values["engine"])
+    _refuse_storage_of_others(file_server, checked)
     writing.update(file_server, values=checked, secrets=secrets, user=user, how=how)
     writing.drop_other_secrets(file_server, keep=_secret_names(file_server.engine))
     return file_server
@@ -87,6 +90,8 @@ def create_subclient(*, user: audit.Actor, how: str = audit.How.WEB, **values: U
     checked = _checked_subclient(values)
     if "file_server" in values and "policy" in values:
         _refuse_foreign_policy(values["policy"], values["file_server"])
+    if "file_server" in values:
+        _refuse_shared_paths(values["file_server"], checked.get("content_paths", ()))
     return writing.create(Subclient(), values=checked, user=user, how=how)
 
 
@@ -99,6 +104,7 @@ def update_subclient(
     checked = _checked_subclient(values)
     if "policy" in values and values["policy"].pk != subclient.policy_id:
         _refuse_foreign_policy(values["policy"], subclient.file_server)
+    _refuse_shared_paths(subclient.file_server, checked.get("content_paths", ()), but=subclient)
     return writing.update(subclient, values=checked, user=user, how=how)
 
 
@@ -108,7 +114,7 @@ def delete_subclient(subclient: Subclient, *, user: audit.Actor, how: str = audi
 
 
 def run_file_server_test(file_server: FileServer) -> TestReport:
-    """**Test**: take, open, list and delete a probe snapshot. Writes no row; never raises EngineError."""
+    """**Test**: what its engine does for it. Writes no row; never raises EngineError."""
     try:
         return build_engine(file_server).test()
     except EngineError as error:
@@ -123,7 +129,17 @@ def _checked(server: FileServer, values: FileServerValues, secrets: writing.Secr
         raise ValidationError({"engine": error.sentence}) from error
     options = values.get("options", server.options if name == server.engine else {})
     known = writing.known_secrets(server, secrets, fields=_secret_names(name))
-    return values | {"options": writing.checked_options(kind.options, options, known)}
+    checked = writing.checked_options(kind.options, options, known)
+    _refuse_limit(kind.level_limit(checked, facts_found(server)), values.get("max_incrementals"))
+    return values | {"options": checked}
+
+
+def _refuse_limit(allowed: int | None, wanted: int | None) -> None:
+    """RULES L2: the form can lower what the storage knows."""
+    if allowed is not None and wanted is not None and wanted > allowed:
+        raise ValidationError(
+            {"max_incrementals": f"The file server itself knows {allowed} levels. Type at most {allowed}, or nothing."}
+        )
 
 
 def _secret_names(engine: str) -> set[str]:
@@ -152,6 +168,22 @@ def _refuse_other_engine(server: FileServer, engine: str) -> None:
 def _refuse_foreign_policy(policy: StoragePolicy, server: FileServer) -> None:
     if problem := engine_problem(policy, engine=server.engine, server_id=server.pk):
         raise ValidationError({"policy": problem})
+
+
+def _refuse_shared_paths(server: FileServer, paths: Iterable[str], *, but: Subclient | None = None) -> None:
+    if problems := path_problems(server, list(paths), but=but):
+        raise ValidationError({"content_paths": problems})
+
+
+def _refuse_storage_of_others(server: FileServer, checked: FileServerValues) -> None:
+    """Under new settings it may be the storage that another file server is already."""
+    if server.options == checked["options"] and server.engine == checked.get("engine", server.engine):
+        return
+    changed = shallow.copy(server)
+    changed.options, changed.engine = checked["options"], checked.get("engine", server.engine)
+    for subclient in server.subclients.select_related("file_server"):
+        if problems := path_problems(changed, subclient.content_paths, but=subclient):
+            raise ValidationError({NON_FIELD_ERRORS: problems})
 
 
 def _checked_subclient(values: SubclientValues) -> SubclientValues:

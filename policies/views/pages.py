@@ -14,7 +14,10 @@ from policies.errors import CannotDelete
 from policies.forms.kind_form import SHOWN_KIND
 from policies.forms.service_form import SWITCH, ServiceForm, refill
 from policies.forms.sources import missing_here
+from policies.models import Subclient
+from policies.resolve import is_dump_stream
 from policies.selectors.deletion import effects_of_deleting
+from policies.services.stream_checks import point_warnings
 from snapcopy_site.lib.roles import Role, has_role
 
 FormType = TypeVar("FormType", bound=ServiceForm)
@@ -70,6 +73,15 @@ def warn_of_missing_paths(request: HttpRequest, paths: Sequence[str]) -> None:
     """A saved content path that this machine does not have may be a slip, or be on the access node only."""
     for path in missing_here(paths):
         messages.warning(request, f"{path} is not on the machine of this web server; the access node must have it.")
+
+
+def warn_of_subclient(request: HttpRequest, subclient: Subclient) -> None:
+    """After it was saved: what may be a slip, or unwise."""
+    if not is_dump_stream(subclient.file_server.engine):
+        warn_of_missing_paths(request, subclient.content_paths)
+        return
+    for sentence in point_warnings(subclient.policy):
+        messages.warning(request, sentence)
 
 
 def delete_page(

@@ -13,11 +13,11 @@ from django.views.decorators.http import require_http_methods, require_safe
 from policies import services
 from policies.forms.sources import FileServerForm, SubclientForm
 from policies.models import FileServer, Subclient
-from policies.resolve import described_options, engine_label, incremental_limit
+from policies.resolve import described_options, engine_label, incremental_limit, is_dump_stream
 from policies.selectors import lists
 from policies.selectors.activity import history_of
 from policies.selectors.visible import sees_whole_server
-from policies.views.pages import delete_page, edit_page, render_page, warn_of_missing_paths
+from policies.views.pages import delete_page, edit_page, render_page, warn_of_subclient
 from snapcopy_site.lib.roles import admin_required, viewer_required
 
 
@@ -37,6 +37,7 @@ def file_server_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "engine": engine_label(server),
         "options": described_options(server),
         "limit": incremental_limit(server),
+        "is_stream": is_dump_stream(server.engine),
         "subclients": lists.subclients(request.user).filter(file_server=server),
         "is_whole": sees_whole_server(request.user, server),
         "history": history_of("file server", pk),
@@ -157,7 +158,7 @@ def _server_saved(request: HttpRequest, server: FileServer, what: str) -> str:
 
 def _subclient_saved(request: HttpRequest, subclient: Subclient, what: str) -> str:
     messages.success(request, f"The subclient “{subclient}” {what}")
-    warn_of_missing_paths(request, subclient.content_paths)
+    warn_of_subclient(request, subclient)
     return _address(subclient)
 
 

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_http_methods
 from policies.forms.sources import content_problems
 from policies.forms.wizard import MediaStepForm, PolicyStepForm, SourceStepForm
 from policies.models import FileServer, Media, Subclient
+from policies.resolve import is_dump_stream
 from policies.views.pages import edit_page, warn_of_missing_paths
 from snapcopy_site.lib.roles import admin_required
 
@@ -46,7 +47,8 @@ def source(request: HttpRequest) -> HttpResponse:
             form.add_error("content_paths", message)
         if form.errors:
             return None
-        warn_of_missing_paths(request, paths)
+        if not is_dump_stream(saved.engine):
+            warn_of_missing_paths(request, paths)
         return saved
 
     return edit_page(

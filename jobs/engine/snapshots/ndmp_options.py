@@ -11,7 +11,7 @@ from typing import Final
 from ..errors import InvalidOptions
 from ..ndmp import transfer
 from ..ndmp.login import AuthWay, Server
-from ..ndmp.profiles import GENERIC, OURS, PROFILES, HistoryWish, pairs_from
+from ..ndmp.profiles import GENERIC, OURS, PROFILES, HistoryWish, Profile, pairs_from
 from ..ndmp.session import DEFAULT_PORT
 from ..ndmp.transfer import DataPath, Direction
 from ..ndmp.values import Pair
@@ -163,11 +163,11 @@ class NdmpOptions:
         )
 
 
-def level_limit(options: Mapping[str, object], facts: Mapping[str, object]) -> int:
-    """RULES L2, from stored options: the highest level of the profile. ``facts`` are what the last Test found."""
+def profile_of(options: Mapping[str, object], facts: Mapping[str, object]) -> Profile:
+    """From stored options. ``facts`` are what the last Test found, which counts where no kind was chosen."""
     chosen = options.get("profile", ProfileChoice.AUTO)
     key = facts.get("profile") if chosen == ProfileChoice.AUTO else chosen
-    return PROFILES.get(str(key), GENERIC).highest_level
+    return PROFILES.get(str(key), GENERIC)
 
 
 def _ports(text: str) -> range:

@@ -118,6 +118,7 @@ class _Test:
             self.warnings.append("It does not say which types of backup it knows.")
             return "not told"
         names = [readable(one.name) for one in types]
+        self.facts["suggestions"] = {"backup_type": names}
         chosen = next((one for one in types if one.name == self.options.backup_type), None)
         if chosen is None:
             raise EngineUnsupported(

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..ndmp.profiles import GENERIC
+from ..ndmp.profiles import GENERIC, Profile
 from .base import Capability, SnapshotEngine
 from .btrfs import BtrfsEngine, BtrfsOptions
 from .directory import DirectoryEngine, DirectoryOptions
 from .ndmp import NdmpEngine
-from .ndmp_options import NdmpOptions, level_limit
+from .ndmp_options import NdmpOptions, profile_of
 from .xfs import XfsEngine, XfsOptions
 
 
@@ -21,8 +21,8 @@ class EngineKind:
 
     ``build`` takes an instance of ``options`` and the installation's id (RULES O2). ``snapshot_limit``: how many
     snapshots the storage allows of one subclient's volume, None = it does not say (RULES R8). ``max_incrementals``:
-    how many may follow a full before one is converted, None = no limit (RULES L2); ``limit_of`` tells it where it
-    depends on stored options and on the facts of the last Test.
+    how many may follow a full before one is converted, None = no limit (RULES L2). ``profile_of``, of
+    engines that speak NDMP, tells the profile from stored options and the facts of the last Test.
     """
 
     name: str
@@ -33,11 +33,17 @@ class EngineKind:
     build: Callable[[Any, str], SnapshotEngine]
     snapshot_limit: int | None = None
     max_incrementals: int | None = None
-    limit_of: Callable[[Mapping[str, object], Mapping[str, object]], int] | None = None
+    profile_of: Callable[[Mapping[str, object], Mapping[str, object]], Profile] | None = None
 
     def level_limit(self, options: Mapping[str, object], facts: Mapping[str, object]) -> int | None:
         """RULES L2 for one file server: its options, and what the last Test found."""
-        return self.limit_of(options, facts) if self.limit_of else self.max_incrementals
+        return self.profile_of(options, facts).highest_level if self.profile_of else self.max_incrementals
+
+    def has_tokens(self, options: Mapping[str, object], facts: Mapping[str, object]) -> bool:
+        """Whether each of its dumps names the one that it is built on (RULES L5), so that it keeps no dates itself."""
+        if self.profile_of is None:
+            return Capability.DUMP_TOKENS in self.capabilities
+        return bool(self.profile_of(options, facts).token)
 
 
 def _kind(engine: type[Any], options: type, **levels: Any) -> EngineKind:
@@ -58,6 +64,6 @@ ENGINES: Final[dict[str, EngineKind]] = {
         _kind(DirectoryEngine, DirectoryOptions),
         _kind(BtrfsEngine, BtrfsOptions),
         _kind(XfsEngine, XfsOptions),
-        _kind(NdmpEngine, NdmpOptions, max_incrementals=GENERIC.highest_level, limit_of=level_limit),
+        _kind(NdmpEngine, NdmpOptions, max_incrementals=GENERIC.highest_level, profile_of=profile_of),
     )
 }

@@ -18,7 +18,7 @@ from jobs.engine.options import parse_options
 from jobs.engine.plan import Secret
 from jobs.engine.snapshots.base import Capability, Dumper, DumpStreamer, Replicator, Reverter
 from jobs.engine.snapshots.ndmp import NdmpEngine
-from jobs.engine.snapshots.ndmp_options import NdmpOptions, ProfileChoice, level_limit
+from jobs.engine.snapshots.ndmp_options import NdmpOptions, ProfileChoice, profile_of
 from jobs.engine.snapshots.registry import ENGINES
 
 from .filer import HOME, PASSWORD, STRANGER, Filer, Script, filer
@@ -85,7 +85,7 @@ def test_it_declares_what_it_is_and_nothing_else() -> None:
     [("auto", None, 9), ("auto", "ontap", 31), ("generic", "ontap", 9), ("ontap", None, 31), ("isilon", "ontap", 9)],
 )
 def test_L2_the_limit_is_that_of_the_kind_that_was_chosen_or_found(chosen: str, found: str | None, limit: int) -> None:
-    assert level_limit({"profile": chosen}, {"profile": found} if found else {}) == limit
+    assert profile_of({"profile": chosen}, {"profile": found} if found else {}).highest_level == limit
 
 
 def test_what_a_job_is_told_holds_the_settings_and_the_kind_it_says_to_be() -> None:

@@ -1,0 +1,65 @@
+"""The file systems that the last Test of a filer found, as check boxes beside what is typed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from django import forms
+from django.utils.safestring import SafeString
+
+from policies.forms.service_form import ServiceForm, described_choice
+from policies.models import FileServer
+from policies.resolve import facts_found
+from snapcopy_site.lib.templatetags.units import bytes_text, relative
+
+FOUND: Final = "found_paths"
+MOST_OFFERED: Final = 200
+"""More are only offered while they are typed."""
+
+
+def offer_found(form: ServiceForm, server: FileServer) -> None:
+    """Put them into a subclient's form, above its content paths, with those ticked that it has."""
+    paths = form.fields["content_paths"]
+    paths.widget.attrs["placeholder"] = "/vol/vol1"
+    paths.help_text = (
+        "What is protected, one path a line, as the file server calls it: /vol/vol1. Each is a dump with levels of its "
+        "own, and everything below is included."
+    )
+    found = [one for one in facts_found(server).get("file_systems") or () if str(one["path"]).startswith("/")]
+    if not found:
+        paths.help_text += " Press Test on the file server’s page first: then they can be chosen here."
+        return
+    offered = found[:MOST_OFFERED]
+    form.fields[FOUND] = forms.MultipleChoiceField(
+        label="File systems",
+        required=False,
+        choices=[(one["path"], _described(one)) for one in offered],
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_when(server, len(found)),
+    )
+    form.order_fields([FOUND])  # cleaned before the paths that are typed
+    paths.label, paths.required = "Other content paths", False
+    if not form.is_bound and FOUND not in form.initial:
+        names = {str(one["path"]) for one in offered}
+        stored = str(form.initial.get("content_paths", "")).splitlines()
+        form.initial[FOUND] = [path for path in stored if path in names]
+        form.initial["content_paths"] = "\n".join(path for path in stored if path not in names)
+
+
+def _described(one: Mapping[str, Any]) -> SafeString:
+    """“dump, 1.20 TiB, 430 GiB used”; only what the file server told."""
+    said = [str(one["kind"])] if one.get("kind") else []
+    if one.get("total_bytes") is not None:
+        said.append(bytes_text(one["total_bytes"]))
+    if one.get("used_bytes") is not None:
+        said.append(f"{bytes_text(one['used_bytes'])} used")
+    if one.get("status") and str(one["status"]).lower() != "online":
+        said.append(str(one["status"]))
+    return described_choice(str(one["path"]), ", ".join(said))
+
+
+def _when(server: FileServer, count: int) -> str:
+    when = relative(server.last_tested_at) if server.last_tested_at else ""
+    text = f"What the last Test of {server.name} found{f', {when}' if when else ''}."
+    return text if count <= MOST_OFFERED else f"{text} These are the first {MOST_OFFERED} of {count}; type the others."
