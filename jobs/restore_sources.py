@@ -13,6 +13,7 @@ from jobs.models import BackupCopy, CopyState, DamagedPath, JobException, Snapsh
 from jobs.rules import restore_source, states
 from jobs.rules.restore_source import Candidate, NoSource, SourceKind
 from policies.models import AccessNode, Copy, CopyKind, FileServer, Subclient
+from policies.resolve import is_dump_stream
 
 _NOT_OF_ONE_FILE: Final = ("source-guard",)
 """Exceptions that say something of the whole source."""
@@ -104,6 +105,8 @@ def _primary(snapshot: Snapshot, lacks: frozenset[bytes], within: frozenset[str]
         return []
     server = snapshot.subclient.file_server
     obstacle = _SNAPSHOT_OBSTACLES.get(SnapshotState(snapshot.state), "")
+    if not obstacle and is_dump_stream(snapshot.engine):
+        obstacle = "nothing of it lies on the file server"
     if not obstacle and server.engine != snapshot.engine:
         obstacle = f"the file server {server.name} no longer uses the engine {snapshot.engine}"
     obstacle = obstacle or _unreachable(server, within, snapshot.subclient)

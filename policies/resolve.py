@@ -108,8 +108,12 @@ def has_tokens(file_server: FileServer) -> bool:
 
 def is_dump_stream(engine: str) -> bool:
     """Whether file servers of this engine have no snapshots that outlive a copy: theirs are points in the history."""
-    kind = ENGINES.get(engine)
-    return kind is not None and Capability.DUMP_STREAM in kind.capabilities
+    return engine in dump_stream_engines()
+
+
+def dump_stream_engines() -> list[str]:
+    """For queries."""
+    return [kind.name for kind in ENGINES.values() if Capability.DUMP_STREAM in kind.capabilities]
 
 
 def facts_found(file_server: FileServer) -> Mapping[str, Any]:

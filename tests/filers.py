@@ -7,7 +7,7 @@ from typing import Any
 from jobs.engine.media.base import TestReport, TestStep
 from jobs.engine.plan import Secret
 from policies.models import FileServer, StoragePolicy
-from policies.services import create_file_server
+from policies.services import create_file_server, update_policy
 from policies.services.test_reports import store_test_report
 from tests.factories import make_media, make_policy
 
@@ -21,10 +21,10 @@ FOUND: dict[str, Any] = {
 }
 
 
-def make_filer(name: str = "filer1", **options: object) -> FileServer:
+def make_filer(name: str = "filer1", *, password: str = "secret", **options: object) -> FileServer:
     """Account ndmp, at NAME.example unless told otherwise."""
     told = {"host": f"{name}.example", **options}
-    return create_file_server(user=None, name=name, engine="ndmp", options=told, secrets={"password": Secret("secret")})
+    return create_file_server(user=None, name=name, engine="ndmp", options=told, secrets={"password": Secret(password)})
 
 
 def after_test(server: FileServer, **facts: Any) -> FileServer:
@@ -36,4 +36,5 @@ def after_test(server: FileServer, **facts: Any) -> FileServer:
 
 def inline_policy(name: str = "gold") -> StoragePolicy:
     """With a backup copy of its own on a medium, made in the snapshot job."""
-    return make_policy(name=name, media=make_media(name=f"{name}-disk"), is_inline=True)
+    policy = make_policy(name=name, media=make_media(name=f"{name}-disk"), is_inline=True)
+    return update_policy(policy, user=None, catalog="inline")

@@ -11,12 +11,13 @@ from typing import Any, Final
 import redis
 
 from jobs import queues
-from jobs.engine.errors import EngineError, rebuild
+from jobs.engine.errors import EngineError, EngineUnsupported, rebuild
 from jobs.models import Snapshot, SnapshotReplica
 from jobs.rules import placement
 from jobs.selectors import node_figures, placement_lists
 from jobs.services.failures import NodeSilent
 from policies.models import AccessNode
+from policies.resolve import is_dump_stream
 
 SECONDS: Final = 8.0
 """So long somebody waits for a page at most."""
@@ -32,6 +33,12 @@ def ask_about(
 
     Raises NodeSilent, and what the node raised.
     """
+    if replica is None and is_dump_stream(snapshot.engine):
+        raise EngineUnsupported(
+            f"{snapshot.subclient.file_server.name} keeps no snapshots: {snapshot.name} is a point in the history, and "
+            "its files are in its backup copies.",
+            hint="Copy it, if that was not done yet.",
+        )
     node = node_for(snapshot, replica)
     given = {**values, "snapshot": snapshot.pk, "replica": replica.pk if replica is not None else None}
     try:

@@ -18,6 +18,7 @@ from jobs.services.dispatch import dispatch
 from jobs.services.errors import CannotLaunch
 from jobs.services.launch import Actor, create_job
 from jobs.services.outcomes import Done, Interrupted, Outcome, ToRetry
+from jobs.services.refusals import refuse_point
 from policies import audit
 from policies.models import AccessNode
 
@@ -49,6 +50,7 @@ def launch_mount(
         )
         if snapshot.state != SnapshotState.PRESENT or snapshot.aged_at is not None:
             raise CannotLaunch(f"{snapshot.name} is not on the storage any more, or is being deleted.")
+        refuse_point(snapshot, "mounted")
         if (there := active_mount_of(snapshot)) is not None:
             raise CannotLaunch(
                 f"{snapshot.name} is mounted on {there.node_label} already.",

@@ -20,6 +20,7 @@ from jobs.services.launch import Actor, create_job
 from jobs.services.launch_many import Launched, Scope, subclients_of
 from policies import audit
 from policies.models import Copy, CopyKind, FileServer, Subclient
+from policies.resolve import dump_stream_engines, is_dump_stream
 
 FILE_SERVER: Final = "file_server"
 """Parameter: the id of the file server that is compared."""
@@ -54,6 +55,8 @@ def launch_reconcile(
         server = FileServer.objects.select_for_update().get(pk=server.pk)
         if not server.is_active:
             raise CannotLaunch(f"The file server {server.name} is switched off.", hint="Switch it on on its form.")
+        if is_dump_stream(server.engine):
+            raise CannotLaunch(f"{server.name} keeps no snapshots, so there is nothing to compare with the record.")
         if (running := active_reconcile(server)) is not None:
             raise CannotLaunch(f"Job {running.pk} is already reconciling {server.name}.", job=running)
         _refuse_known(server, [*imports, *deletions])
@@ -98,7 +101,7 @@ def launch_reconciles(*, scope: Scope, within: QuerySet[FileServer] | None = Non
 
 
 def storages_of(scope: Scope) -> QuerySet[FileServer]:
-    """By name, the active ones."""
+    """By name, the active ones that keep snapshots. One that was named itself is among them in any case."""
     if isinstance(scope, FileServer):
         return FileServer.objects.filter(pk=scope.pk, is_active=True)
     subclients = Subclient.objects.filter(pk=scope.pk) if isinstance(scope, Subclient) else subclients_of(scope)
@@ -106,7 +109,7 @@ def storages_of(scope: Scope) -> QuerySet[FileServer]:
         kind=CopyKind.SECONDARY_SNAP, is_active=True, policy__in=subclients.order_by().values("policy")
     )
     found = Q(pk__in=subclients.order_by().values("file_server")) | Q(pk__in=copies.values("target_server"))
-    return FileServer.objects.filter(found, is_active=True)
+    return FileServer.objects.filter(found, is_active=True).exclude(engine__in=dump_stream_engines())
 
 
 def active_reconcile(server: FileServer) -> Job | None:

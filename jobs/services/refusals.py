@@ -8,6 +8,7 @@ from jobs.selectors import active_jobs, backup_copies_of_policy, holds_on, waiti
 from jobs.services.errors import CannotLaunch
 from jobs.services.feeding import Supply, feed_of
 from policies.models import Copy, Subclient
+from policies.resolve import is_dump_stream
 
 
 def nothing_waits(subclient: Subclient, copy: Copy) -> str:
@@ -43,6 +44,16 @@ def refuse_held(snapshot: Snapshot) -> None:
         raise CannotLaunch(f"{snapshot.name} is not on the storage any more.")
     if held := holds_on(snapshot):
         raise CannotLaunch(f"{snapshot.name} is held: {'; '.join(held)}.")
+
+
+def refuse_point(snapshot: Snapshot, verb: str) -> None:
+    """What needs a snapshot on a storage is not for points. ``verb``: “mounted”. Raises CannotLaunch."""
+    if is_dump_stream(snapshot.engine):
+        raise CannotLaunch(
+            f"{snapshot.name} cannot be {verb}: {snapshot.subclient.file_server.name} keeps no snapshots. It is a "
+            "point in the history, and its files are in its backup copies.",
+            hint="Restore from one of its backup copies.",
+        )
 
 
 def refuse_inactive(subclient: Subclient) -> None:

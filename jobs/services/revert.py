@@ -17,6 +17,7 @@ from jobs.selectors import active_jobs
 from jobs.services.dispatch import dispatch
 from jobs.services.errors import CannotLaunch
 from jobs.services.launch import Actor, create_job
+from jobs.services.refusals import refuse_point
 from policies import audit
 from policies.models import Subclient
 
@@ -83,6 +84,7 @@ def refuse_revert(snapshot: Snapshot) -> EngineKind:
     subclient = snapshot.subclient
     if snapshot.state != SnapshotState.PRESENT or snapshot.aged_at is not None:
         raise CannotLaunch(f"{snapshot.name} is not on the storage any more, or is being deleted.")
+    refuse_point(snapshot, "reverted to")
     kind = ENGINES.get(snapshot.engine)
     if snapshot.engine != subclient.file_server.engine or kind is None:
         raise CannotLaunch(f"{subclient.file_server.name} has another snapshot engine now than {snapshot.name} is of.")

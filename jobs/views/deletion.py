@@ -10,6 +10,7 @@ from jobs import services
 from jobs.models import Snapshot
 from jobs.rules import states
 from jobs.services.deletion import LONGEST_REASON, explained_holds
+from policies.resolve import is_dump_stream
 from snapcopy_site.lib.roles import admin_required
 
 from .answers import launch
@@ -47,6 +48,10 @@ def delete_snapshot(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _consequence(snapshot: Snapshot) -> str:
     """What is lost and what stays."""
+    if is_dump_stream(snapshot.engine):
+        return (
+            f"{snapshot.name} is a point in the history: nothing on the file server is deleted, and backup copies stay."
+        )
     copies = snapshot.backup_copies.filter(state__in=states.ON_MEDIA).count()
     if not copies:
         return f"{snapshot.name} has no backup copy: its data can then not be restored any more."

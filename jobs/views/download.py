@@ -15,7 +15,7 @@ from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from jobs.engine.errors import EngineError, NotInCopy
+from jobs.engine.errors import EngineError, EngineUnsupported, NotInCopy
 from jobs.engine.operations.archive import ArchiveFormat, stream
 from jobs.engine.operations.archiving.holding import InCopy
 from jobs.engine.operations.browse import Browser
@@ -29,6 +29,7 @@ from jobs.runner import file_stream
 from jobs.services.failures import NodeSilent
 from policies import audit
 from policies.models import Copy
+from policies.resolve import is_dump_stream
 from snapcopy_site.lib.roles import operator_required
 
 from . import basket
@@ -87,6 +88,11 @@ def _response(
 
     Raises the engine's errors before the first byte is sent.
     """
+    if is_dump_stream(point.engine):
+        raise EngineUnsupported(
+            f"Files of {point.subclient.path} cannot be downloaded: they lie in dumps, which only a file server reads.",
+            hint="Restore them to a file server, or fetch the images with restic.",
+        )
     source = _source(point, chosen, paths, tuple(SourceKind))
     if source.kind is not SourceKind.MEDIA:
         try:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from policies.models import Copy, CopyKind, FileServer, StoragePolicy, Subclient
+from policies.models import CatalogMode, Copy, CopyKind, FileServer, StoragePolicy, Subclient
 from policies.models.policy_choices import BACKUP_KINDS
-from policies.resolve import engine_label, has_tokens, is_dump_stream
+from policies.resolve import dump_stream_engines, engine_label, has_tokens, is_dump_stream
 
 
 def stream_problem(policy: StoragePolicy) -> str:
@@ -73,6 +73,11 @@ def path_problems(server: FileServer, paths: Sequence[str], *, but: Subclient | 
     ]
 
 
+def has_streams(policy: StoragePolicy) -> bool:
+    """Whether a subclient under the policy is read as a stream."""
+    return policy.subclients.filter(file_server__engine__in=dump_stream_engines()).exists()
+
+
 def point_warnings(policy: StoragePolicy) -> list[str]:
     """What works for a subclient that is read as a stream, and is hardly what anybody wants."""
     warnings = []
@@ -82,6 +87,11 @@ def point_warnings(policy: StoragePolicy) -> list[str]:
         warnings.append(
             f"The policy {policy} copies later. The file server makes its snapshot when it is copied, so a copy holds "
             "the files of that moment, not those of its point. Copying inline keeps the two together."
+        )
+    if policy.catalog == CatalogMode.SKIP:
+        warnings.append(
+            f"The policy {policy} makes no catalog. The files in a dump are known by its catalog only: without one, "
+            "nothing can be browsed or searched, and only whole file systems can be restored."
         )
     return warnings
 

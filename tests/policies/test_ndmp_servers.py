@@ -189,7 +189,9 @@ def test_l4_only_one_copy_reads_the_file_server_and_feeds_the_others() -> None:
 def test_a_policy_that_copies_later_or_not_at_all_is_warned_of(admin: Client) -> None:
     server = make_filer()
     assert not point_warnings(inline_policy())
-    assert "no backup copy" in point_warnings(make_policy(name="none"))[0]
+    without = point_warnings(make_policy(name="none"))
+    assert "no backup copy" in without[0]
+    assert "makes no catalog" in without[1]
     later = make_policy(name="later", media=make_media())
     typed = {
         "file_server": server.pk,
