@@ -6,14 +6,22 @@ Build drivers in the process that uses them, on the access node. Everything rais
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from django.utils import timezone
+
 from jobs.engine.media.base import Media as MediaDriver
+from jobs.engine.media.board import MediaBoard
+from jobs.engine.media.layers import LOCAL as LIMITS_OF_LOCAL
+from jobs.engine.media.layers import REMOTE as LIMITS_OF_REMOTE
+from jobs.engine.media.layers import Limits, layered
 from jobs.engine.media.registry import MEDIA, MediaKind
 from jobs.engine.options import FieldSpec, field_specs, parse_options
 from jobs.engine.plan import Secret as PlainSecret
 from jobs.engine.snapshots.base import Capability, SnapshotEngine
 from jobs.engine.snapshots.registry import ENGINES, EngineKind
+from jobs.rules.bandwidth import InForce, limit_at, parse_calendar, rate_text
 from policies.errors import KindUnknown, SecretMissing
 from policies.models import FileServer, Installation, Media
 from policies.models.installation import new_install_id
@@ -45,9 +53,34 @@ def install_id() -> str:
     return row.install_id
 
 
-def resolve_media(media: Media) -> MediaDriver:
-    """The driver of a medium. Raises KindUnknown, InvalidOptions, SecretUnreadable."""
-    return build_media(media.kind, media.options, secrets_of(media))
+def resolve_media(media: Media, *, board: MediaBoard | None = None) -> MediaDriver:
+    """The driver of a medium in its wrappers. Raises KindUnknown, InvalidOptions, SecretUnreadable.
+
+    ``board`` is what the processes of a job share of it, and who gives one keeps its bandwidth as it should be; None =
+    the limit of this moment counts for as long as the driver is used.
+    """
+    driver = build_media(media.kind, media.options, secrets_of(media))
+    if board is None:
+        board = MediaBoard(bytes_per_second=bandwidth_now(media).bytes_per_second or 0)
+    return layered(driver, limits_of(media), board=board)
+
+
+def limits_of(media: Media) -> Limits:
+    """The medium's own limits, and those of its kind where it has none. Raises KindUnknown."""
+    own = LIMITS_OF_REMOTE if media_kind(media.kind).is_remote else LIMITS_OF_LOCAL
+    return replace(
+        own,
+        transfers=media.parallel_transfers or own.transfers,
+        retries=own.retries if media.retries is None else media.retries,
+        timeout_seconds=media.timeout_seconds or own.timeout_seconds,
+    )
+
+
+def bandwidth_now(media: Media) -> InForce:
+    """The bandwidth limit of this moment by the installation's clocks. Makes no query where there is no calendar."""
+    zone = Installation.objects.get(pk=1).time_zone if media.bandwidth_calendar else "UTC"
+    calendar = parse_calendar(media.bandwidth_calendar)
+    return limit_at(timezone.now(), calendar, otherwise=media.bandwidth_limit, zone=zone)
 
 
 def build_media(kind_name: str, options: Mapping[str, object], secrets: Mapping[str, PlainSecret]) -> MediaDriver:
@@ -132,6 +165,19 @@ def stock_place(media: Media) -> str:
     """What ``restic -r`` takes for the medium; '' where stock restic has no way there."""
     kind = MEDIA.get(media.kind)
     return kind.stock(media.options) if kind else ""
+
+
+def described_limits(media: Media) -> dict[str, object]:
+    """The limits of a medium for its page: ``bandwidth`` and ``calendar`` as text, ``limits`` as they count."""
+    try:
+        limits: Limits | None = limits_of(media)
+    except KindUnknown:
+        limits = None
+    return {
+        "bandwidth": rate_text(media.bandwidth_limit),
+        "calendar": media.bandwidth_calendar.splitlines(),
+        "limits": limits,
+    }
 
 
 def described_options(owner: Media | FileServer) -> list[tuple[FieldSpec, object]]:

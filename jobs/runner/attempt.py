@@ -38,6 +38,7 @@ from jobs.runner import (
 )
 from jobs.runner.guard import Guard
 from jobs.runner.orders import MustStop, Orders
+from jobs.runner.rounds import Rounds
 from jobs.runner.task import Task
 from jobs.services.finish import end_attempt
 from jobs.services.outcomes import Done, Failed, Interrupted, Killed, Outcome, Suspended, ToRetry
@@ -74,7 +75,10 @@ class Attempt:
         self.number = attempt
         self.orders = Orders()
         self.recorder = Recorder(job_id=job_id, attempt=attempt)
-        self._guard = Guard(job_id=job_id, attempt=attempt, recorder=self.recorder, orders=self.orders)
+        self.rounds = Rounds()
+        self._guard = Guard(
+            job_id=job_id, attempt=attempt, recorder=self.recorder, orders=self.orders, rounds=self.rounds
+        )
 
     @contextmanager
     def held(self) -> Iterator[bool]:
@@ -103,7 +107,7 @@ class Attempt:
             "media",
             "started_by",
         ).get(pk=self.job_id)
-        task = Task(job=job, recorder=self.recorder, orders=self.orders, clock=SystemClock())
+        task = Task(job=job, recorder=self.recorder, orders=self.orders, clock=SystemClock(), rounds=self.rounds)
         try:
             return _RUNNERS[job.operation](task)
         except MustStop as stop:

@@ -20,6 +20,7 @@ from jobs.runner.after_copy import guard, inline_catalog
 from jobs.runner.copy_base import CopyBase, choose_base, is_on_media, store_level
 from jobs.runner.copy_record import DumpTokens, record_copy, usage_of
 from jobs.runner.former_files import forget_former
+from jobs.runner.opened_media import open_media
 from jobs.runner.references import ref_from_row
 from jobs.runner.snapshot_sources import ReplicaMissing, SnapshotSource, choose_source, replica_losses
 from jobs.runner.task import Task
@@ -28,7 +29,7 @@ from jobs.services.failures import ConfigurationDeleted
 from jobs.services.feeding import is_fed_from_media
 from jobs.services.outcomes import Done, Failed, Outcome
 from policies.models import Copy, Media, Subclient
-from policies.resolve import media_password, resolve_media
+from policies.resolve import media_password
 from policies.services.media import ensure_repository
 from snapcopy_site.lib.home import Home
 
@@ -54,7 +55,7 @@ def run(task: Task) -> Outcome:
 def _copy(task: Task, row: BackupCopy, subclient: Subclient, copy: Copy, media: Media) -> Outcome:
     task.phase(PhaseName.PREPARE)
     source = choose_source(task, row, subclient, copy)
-    driver, password = resolve_media(media), media_password(media)
+    driver, password = open_media(task, media), media_password(media)
     try:
         if media.repository_id is None:
             repository = ensure_repository(media)

@@ -33,10 +33,11 @@ from jobs.models import BackupCopy, CatalogState, CopyState, Snapshot
 from jobs.progress import display
 from jobs.rules import states
 from jobs.rules.catalog_source import CatalogChoice, CatalogFacts, CatalogSource, choose_catalog_source
+from jobs.runner.opened_media import open_media
 from jobs.runner.references import ref_from_row
 from jobs.runner.task import Task
 from policies.models import Media
-from policies.resolve import build_engine, media_password, resolve_media
+from policies.resolve import build_engine, media_password
 from snapcopy_site.lib.home import Home
 
 WAITS: Final = (CatalogState.PENDING, CatalogState.FAILED)
@@ -183,7 +184,7 @@ class Cataloguer:
     def _reader(self, media: Media) -> BlobReader:
         found = self._readers.get(media.pk)
         if found is None:
-            driver = resolve_media(media)
+            driver = open_media(self.task, media)
             self._stack.callback(driver.close)
             repository = Repository.open(driver, media_password(media), clock=self.task.clock)
             index = load_index(repository, cache_directory=Home.current().index_cache(media.pk))

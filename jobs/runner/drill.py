@@ -21,12 +21,13 @@ from jobs.models import BackupCopy, DrillComparison, DrillResult, Job, JobState,
 from jobs.progress import clean, display
 from jobs.rules import states
 from jobs.runner.held import open_held
+from jobs.runner.opened_media import open_media
 from jobs.runner.task import Task
 from jobs.runner.verify import keep_result
 from jobs.services.drills import FILES, MIB, ROWS, SEED
 from jobs.services.failures import ConfigurationDeleted, DrillFailed
 from jobs.services.outcomes import Done, Failed, Outcome
-from policies.resolve import media_password, resolve_media
+from policies.resolve import media_password
 from snapcopy_site.lib.home import Home
 
 MOST_NAMED: Final = 100
@@ -95,7 +96,7 @@ def _drill(task: Task, row: BackupCopy) -> _Told:
     given = task.job.parameters
     place = _place()
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    driver = resolve_media(row.media)
+    driver = open_media(task, row.media)
     try:
         with ExitStack() as stack:
             roots = _held(task, row, stack)

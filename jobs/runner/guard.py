@@ -24,6 +24,7 @@ from jobs import lease
 from jobs.models import Job, JobAttempt, JobState, Want
 from jobs.progress import COUNTER_ZERO, FLUSH_SECONDS, Recorder
 from jobs.runner.orders import Orders
+from jobs.runner.rounds import Rounds
 
 logger = logging.getLogger(__name__)
 
@@ -36,12 +37,13 @@ _FAREWELL: Final = "ended"
 class Guard(threading.Thread):
     """Start it, wait for ``claimed()``, work, write the end, then ``release()``."""
 
-    def __init__(self, *, job_id: int, attempt: int, recorder: Recorder, orders: Orders) -> None:
+    def __init__(self, *, job_id: int, attempt: int, recorder: Recorder, orders: Orders, rounds: Rounds) -> None:
         super().__init__(name=f"guard-of-job-{job_id}", daemon=True)
         self._job_id = job_id
         self._attempt = attempt
         self._recorder = recorder
         self._orders = orders
+        self._rounds = rounds
         self._parent = os.getppid()
         self._ready = threading.Event()
         self._over = threading.Event()
@@ -126,6 +128,7 @@ class Guard(threading.Thread):
             if self._over.is_set():
                 return
             self._obey_row()
+            self._rounds.make()
             if os.getppid() != self._parent:
                 self._orders.fence("The worker of this process is gone.")
                 return

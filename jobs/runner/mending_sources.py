@@ -23,11 +23,12 @@ from jobs.engine.repository.snapshot_file import SnapshotFile
 from jobs.models import BackupCopy, CopyState, SnapshotState
 from jobs.rules import states
 from jobs.runner.held import open_held
+from jobs.runner.opened_media import open_media
 from jobs.runner.references import ref_from_row
 from jobs.runner.task import Task
 from jobs.services.damage import on_medium
 from policies.models import Media
-from policies.resolve import media_password, resolve_media
+from policies.resolve import media_password
 from snapcopy_site.lib.home import Home
 
 
@@ -41,7 +42,7 @@ def blob_sources(task: Task, media: Media) -> Iterator[list[BlobSource]]:
         sources: list[BlobSource] = []
         for other in _other_media(media):
             try:
-                driver, password = resolve_media(other), media_password(other)
+                driver, password = open_media(task, other), media_password(other)
             except EngineError as error:
                 task.tell("source-passed-over", f"{other.name} was passed over: {error}", level=Level.WARNING)
                 continue

@@ -33,6 +33,11 @@ class Orders:
             raise self._stop
 
     @property
+    def is_stopping(self) -> bool:
+        """Whatever the reason: nothing new is to be begun, and nothing waited for."""
+        return self._stop is not None
+
+    @property
     def is_fenced(self) -> bool:
         """Another process may have the job: this one must not write a row."""
         return isinstance(self._stop, MustStop) and self._stop.lost

@@ -18,11 +18,12 @@ from jobs.engine.repository.repository import Repository
 from jobs.engine.repository.snapshot_file import list_snapshot_files
 from jobs.models import BackupCopy, CopyState
 from jobs.runner.doomed import aged_rows, superseded
+from jobs.runner.opened_media import open_media
 from jobs.runner.task import Task
 from jobs.services.failures import ConfigurationDeleted
 from jobs.services.outcomes import Done, Outcome
 from policies.models import Media
-from policies.resolve import media_password, resolve_media
+from policies.resolve import media_password
 from policies.services.media import record_pruned_bytes
 from snapcopy_site.lib.home import Home
 
@@ -33,7 +34,7 @@ def run(task: Task) -> Outcome:
     if media is None:
         raise ConfigurationDeleted("The medium of this job was deleted.")
     task.phase(PhaseName.PREPARE)
-    driver, password = resolve_media(media), media_password(media)
+    driver, password = open_media(task, media), media_password(media)
     try:
         doomed = list(aged_rows(media).values_list("pk", "snapshot_file_id"))
         forgotten, replaced = _forget(task, media, driver, password, {file_id for _, file_id in doomed if file_id})

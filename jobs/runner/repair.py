@@ -18,6 +18,7 @@ from jobs.engine.operations import check, mend
 from jobs.engine.plan import Secret
 from jobs.models import BackupCopy, Initiator
 from jobs.runner.mending_sources import blob_sources, instead_of, is_held
+from jobs.runner.opened_media import open_media
 from jobs.runner.task import Task
 from jobs.runner.verify import keep_result, result_of
 from jobs.services import CannotLaunch, damage
@@ -27,7 +28,7 @@ from jobs.services.outcomes import Done, Failed, Outcome
 from jobs.services.readings import MediumLedger
 from jobs.services.upkeep import COPY_AGAIN
 from policies.models import Media
-from policies.resolve import media_password, resolve_media
+from policies.resolve import media_password
 
 MOST_NAMED: Final = 100
 """So many that could not be copied again are named; they are counted beyond it."""
@@ -47,7 +48,7 @@ def run(task: Task) -> Outcome:
     media = task.job.media
     if media is None:
         raise ConfigurationDeleted("The medium of this job was deleted.")
-    driver, password = resolve_media(media), media_password(media)
+    driver, password = open_media(task, media), media_password(media)
     try:
         mended = _mend(task, media, driver, password)
         _rename(media, mended.renamed)

@@ -13,6 +13,7 @@ from jobs.rules import levels
 from jobs.runner.copy_base import is_on_media
 from jobs.runner.copy_record import DumpTokens, record_copy, usage_of
 from jobs.runner.former_files import forget_former
+from jobs.runner.opened_media import open_media
 from jobs.runner.task import Task
 from jobs.selectors import bases_of
 from jobs.services.copy_states import DUMP_DATES, DUMPED_FROM, mark_copying
@@ -20,7 +21,7 @@ from jobs.services.failures import ConfigurationDeleted, SourceNotThere
 from jobs.services.feeding import Supply, feed_of, source_row
 from jobs.services.outcomes import Done, Outcome
 from policies.models import Copy, Media, Subclient
-from policies.resolve import media_password, resolve_media
+from policies.resolve import media_password
 from policies.services.media import ensure_repository
 from snapcopy_site.lib.home import Home
 
@@ -41,7 +42,7 @@ def run(task: Task, row: BackupCopy) -> Outcome:
 def _copy(  # noqa: PLR0917 - the row, where it comes from and where it goes
     task: Task, row: BackupCopy, source: BackupCopy, file_id: FileId, subclient: Subclient, copy: Copy, media: Media
 ) -> Outcome:
-    drivers = resolve_media(source.media), resolve_media(media)
+    drivers = open_media(task, source.media), open_media(task, media)
     try:
         if media.repository_id is None:
             repository = ensure_repository(media)

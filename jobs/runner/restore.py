@@ -17,13 +17,14 @@ from jobs.engine.plan import Overwrite, RestorePlan, RestoreResult, StoredPath
 from jobs.models import BackupCopy, Job
 from jobs.restore_sources import Chosen, choose_source, sources_of
 from jobs.rules.restore_source import NoSource, SourceKind
+from jobs.runner.opened_media import open_media
 from jobs.runner.references import ref_from_row, ref_of_replica, source_roots
 from jobs.runner.restore_findings import findings_of
 from jobs.runner.snapshot_sources import SnapshotSource, replica_losses
 from jobs.runner.task import Task
 from jobs.services.outcomes import Done, Outcome
 from jobs.services.restores import CHOSEN_COPY, EXPECTED, SOURCE, SOURCE_REASON, read_instead
-from policies.resolve import build_engine, media_password, resolve_media
+from policies.resolve import build_engine, media_password
 from snapcopy_site.lib.home import Home
 
 
@@ -99,7 +100,7 @@ def _from_media(task: Task) -> RestoreResult:
     row = task.job.backup_copy
     if row is None or row.snapshot_file_id is None:
         raise NotInCopy("The backup copy of this job is no longer on media.")
-    driver = resolve_media(row.media)
+    driver = open_media(task, row.media)
     try:
         password = media_password(row.media)
         return restore.run(_plan(task.job, row), driver, password, task.recorder, task.orders, task.clock)

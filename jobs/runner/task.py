@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from jobs.engine.clock import Clock
 from jobs.engine.events import Level, Notice, PhaseName, PhaseStarted
 from jobs.models import Job
 from jobs.progress import Recorder
 from jobs.runner.orders import Orders
+from jobs.runner.rounds import Rounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +20,7 @@ class Task:
     recorder: Recorder
     orders: Orders
     clock: Clock
+    rounds: Rounds = field(default_factory=Rounds)
 
     def phase(self, name: PhaseName) -> None:
         """The next phase begins; also a good moment to look whether people want it to stop."""

@@ -19,6 +19,7 @@ from jobs.engine.operations.touching import Touched
 from jobs.models import Job, JobState
 from jobs.progress import clean, display
 from jobs.rules.verification import coming_seconds, runs_for
+from jobs.runner.opened_media import open_media
 from jobs.runner.task import Task
 from jobs.services import damage
 from jobs.services.failures import ConfigurationDeleted, VerificationFailed
@@ -26,7 +27,7 @@ from jobs.services.outcomes import Done, Failed, Outcome
 from jobs.services.readings import MediumLedger
 from jobs.services.upkeep import DEFAULT_PERCENT, PERCENT, WITHIN_DAYS
 from policies.models import Media
-from policies.resolve import media_password, resolve_media
+from policies.resolve import media_password
 
 MOST_KEPT: Final = 100
 """Problems and paths that stay with the job; the counts are of all. The medium's own page has them all."""
@@ -63,7 +64,7 @@ def pace_of(job: Job) -> Pace:
 
 
 def _check(task: Task, media: Media, plan: check.CheckPlan) -> check.CheckResult:
-    driver, password = resolve_media(media), media_password(media)
+    driver, password = open_media(task, media), media_password(media)
     ledger = MediumLedger(media)
     try:
         found = check.run(plan, driver, password, task.recorder, task.orders, task.clock, ledger=ledger)

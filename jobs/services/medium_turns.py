@@ -27,7 +27,7 @@ _ON_A_NODE: Final = (JobState.QUEUED, JobState.RUNNING)
 
 def waits_for_medium(job: Job) -> str:
     """What the job has to wait for, as a sentence; empty = it may go."""
-    media = _media_of(job)
+    media = media_of(job)
     if not media:
         return ""
     others = Job.objects.exclude(pk=job.pk)
@@ -48,7 +48,13 @@ def waits_for_medium(job: Job) -> str:
     return ""
 
 
-def _media_of(job: Job) -> set[int]:
+def jobs_using(media_id: int) -> int:
+    """How many running jobs read or write a medium."""
+    alone = Q(operation__in=_ALONE, media_id=media_id)
+    return Job.objects.filter(_uses({media_id}) | alone, state=JobState.RUNNING).distinct().count()
+
+
+def media_of(job: Job) -> set[int]:
     """The media whose repositories the job uses: also the one that another backup copy is read from."""
     if job.operation in (Operation.PRUNE, Operation.VERIFY, Operation.REPAIR, Operation.ATTACH):
         return {job.media_id} if job.media_id else set()

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from jobs import services
 from jobs.models import Job
+from jobs.selectors_pages.bandwidth import limits_in_force
 from jobs.selectors_pages.history import JobStory, report_of_test, story
 from jobs.selectors_pages.waiting import place_of
 from policies.resolve import stock_place
@@ -72,6 +73,7 @@ def _context(told: JobStory) -> dict[str, Any]:
         "card": JobCard(told.job, told.phases),
         "commands": _commands(told.job),
         "place": place_of(told.job),
+        "limits": limits_in_force(told.job),
         "report": report_of_test(told.job),
     }
 

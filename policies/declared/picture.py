@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from jobs.rules.bandwidth import rate_text
 from policies.declared.schema import VERSION, WEEKDAYS
 from policies.models import (
     IMPORTED,
@@ -103,6 +104,11 @@ def _medium(medium: Media) -> Plain:
         "kind": medium.kind,
         "options": dict(sorted(medium.options.items())),
         "secrets": _secrets("MEDIA", medium),
+        "bandwidth": None if medium.bandwidth_limit is None else rate_text(medium.bandwidth_limit),
+        "bandwidth_calendar": medium.bandwidth_calendar.splitlines(),
+        "transfers": medium.parallel_transfers,
+        "retries": medium.retries,
+        "timeout_seconds": medium.timeout_seconds,
         "active": medium.is_active,
     }
 

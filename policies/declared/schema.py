@@ -21,6 +21,7 @@ from policies.models import (
     Selection,
     VerifyHow,
 )
+from policies.models.media import LONGEST_TIMEOUT, MOST_RETRIES, MOST_TRANSFERS, SHORTEST_TIMEOUT
 
 VERSION: Final = 1
 WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -134,6 +135,11 @@ SECTIONS: Final = (
             _text("kind"),
             Key(name="options", shape=Shape.OPTIONS),
             Key(name="secrets", shape=Shape.SECRETS),
+            _text("bandwidth", may_be_null=True),
+            _names("bandwidth_calendar"),
+            _number("transfers", 1, MOST_TRANSFERS, may_be_null=True),
+            _number("retries", 0, MOST_RETRIES, may_be_null=True),
+            _number("timeout_seconds", SHORTEST_TIMEOUT, LONGEST_TIMEOUT, may_be_null=True),
             _flag("active"),
         ),
     ),

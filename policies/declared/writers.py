@@ -9,6 +9,9 @@ from collections.abc import Callable
 from datetime import date, time
 from typing import Any, Final
 
+from django.core.exceptions import ValidationError
+
+from jobs.rules.bandwidth import InvalidCalendarError, parse_rate
 from policies import services
 from policies.audit import Actor, How
 from policies.declared import lookups
@@ -26,6 +29,8 @@ _RENAMED: Final = {
     "aging": "ages",
     "spread_seconds": "jitter_seconds",
     "medium": "media",
+    "bandwidth": "bandwidth_limit",
+    "transfers": "parallel_transfers",
 }
 """Keys whose column is called otherwise. ``FIELD_KEYS`` is the way back, for refusals."""
 
@@ -54,7 +59,7 @@ def write_node(entry: Entry, user: Actor) -> None:
 
 def write_medium(entry: Entry, user: Actor) -> None:
     row = Media.objects.filter(name=entry.name).first()
-    values = _plain(entry, "secrets", "options")
+    values = _plain(entry, "secrets", "options") | _bandwidth(entry)
     secrets = changed_secrets(row or Media(), entry.values.get("secrets", {}))
     given = entry.values.get("options", {})
     if row is None:
@@ -62,6 +67,19 @@ def write_medium(entry: Entry, user: Actor) -> None:
         return
     options = _options(row.options, given, keeps=values.get("kind", row.kind) == row.kind)
     services.update_media(row, user=user, how=How.CLI, secrets=secrets, options=options, **values)
+
+
+def _bandwidth(entry: Entry) -> Values:
+    values: Values = {}
+    if "bandwidth" in entry.values:
+        text = entry.values["bandwidth"]
+        try:
+            values["bandwidth_limit"] = None if text is None else parse_rate(text)
+        except InvalidCalendarError as error:
+            raise ValidationError({"bandwidth_limit": error.sentence}) from error
+    if "bandwidth_calendar" in entry.values:
+        values["bandwidth_calendar"] = "\n".join(entry.values["bandwidth_calendar"])
+    return values
 
 
 def write_server(entry: Entry, user: Actor) -> None:

@@ -6,15 +6,32 @@ from typing import Any
 
 from django import forms
 
+from jobs.engine.media.layers import REMOTE
 from jobs.engine.media.registry import MEDIA
 from jobs.engine.plan import Secret
+from jobs.rules.bandwidth import InvalidCalendarError, parse_rate, rate_text
 from policies import audit
 from policies.forms.kind_form import KindForm
 from policies.forms.option_fields import secret_field
 from policies.forms.service_form import Section, kind_choices, kind_field
 from policies.models import Media
+from policies.models.media import LONGEST_TIMEOUT, MOST_RETRIES, MOST_TRANSFERS, SHORTEST_TIMEOUT
 from policies.secrets import REPOSITORY_PASSWORD, secret_fields
 from policies.services import create_media, update_media
+
+_LIMITS = ("bandwidth_calendar", "parallel_transfers", "retries", "timeout_seconds")
+_PLAIN = ("name", "description", "kind", "is_active", *_LIMITS)
+
+
+class RateField(forms.CharField):
+    """A bandwidth as people write it. Cleans to bytes per second; empty = None."""
+
+    def clean(self, value: Any) -> int | None:
+        text = super().clean(value)
+        try:
+            return parse_rate(text) if text else None
+        except InvalidCalendarError as error:
+            raise forms.ValidationError(error.sentence) from error
 
 
 class MediaForm(KindForm):
@@ -31,6 +48,39 @@ class MediaForm(KindForm):
         required=False,
         help_text="Off: no copy is written to it. What lies there can still be restored.",
     )
+    bandwidth_limit = RateField(
+        required=False,
+        help_text="Most that all jobs together write and read, like 20 MiB/s. Empty: no limit. A change counts for "
+        "running jobs within seconds.",
+    )
+    bandwidth_calendar = forms.CharField(
+        label="Other limits by the hour",
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3, "placeholder": "Mon-Fri 08-18: 20 MiB/s\nSat,Sun 00-24: no limit"}),
+        help_text="One line for each, like Mon-Fri 08-18: 20 MiB/s. The first that fits decides; outside of all, the "
+        "limit above does.",
+    )
+    parallel_transfers = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=MOST_TRANSFERS,
+        help_text=f"Files that one job writes or reads at once. Empty: {REMOTE.transfers} over a network.",
+    )
+    retries = forms.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=MOST_RETRIES,
+        help_text=f"How often what fails is tried again, with growing pauses. Empty: {REMOTE.retries} over a network; "
+        "a directory is not tried again.",
+    )
+    timeout_seconds = forms.IntegerField(
+        label="Timeout in seconds",
+        required=False,
+        min_value=SHORTEST_TIMEOUT,
+        max_value=LONGEST_TIMEOUT,
+        help_text="For one operation, and a second more for each 64 KiB it moves. Empty: "
+        f"{REMOTE.timeout_seconds:.0f} over a network.",
+    )
 
     def __init__(self, *args: Any, instance: Media | None = None, kind: str | None = None, **kwargs: Any) -> None:
         self.instance = instance
@@ -41,6 +91,8 @@ class MediaForm(KindForm):
                 "name": instance.name,
                 "description": instance.description,
                 "is_active": instance.is_active,
+                "bandwidth_limit": "" if instance.bandwidth_limit is None else rate_text(instance.bandwidth_limit),
+                **{name: getattr(instance, name) for name in _LIMITS},
             } | initial
         super().__init__(*args, initial=initial, **kwargs)
         self.kind_name = self.choose_kind("kind", asked=kind, stored=stored)
@@ -64,6 +116,11 @@ class MediaForm(KindForm):
                 text="One repository in the restic format lies on each medium. It is always encrypted.",
                 fields=self.some(REPOSITORY_PASSWORD, "repeat_password"),
             ),
+            Section(
+                title="Limits",
+                text="Of this medium, whatever kind it is.",
+                fields=self.some("bandwidth_limit", *_LIMITS),
+            ),
             Section(title="", fields=self.some("is_active")),
         ]
 
@@ -77,7 +134,7 @@ class MediaForm(KindForm):
 
     def save(self, *, user: audit.Actor) -> Media | None:
         """The saved medium; None when something was refused, which the form then shows."""
-        names = ("name", "description", "kind", "is_active")
+        names = (*_PLAIN, "bandwidth_limit")
         values: dict[str, Any] = {name: self.cleaned_data[name] for name in names if name in self.cleaned_data}
         secrets = self.typed_secrets()
         if self.cleaned_data[REPOSITORY_PASSWORD]:

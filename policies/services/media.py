@@ -34,6 +34,11 @@ class MediaValues(TypedDict, total=False):
     kind: str
     options: dict[str, object]
     is_active: bool
+    bandwidth_limit: int | None
+    bandwidth_calendar: str
+    parallel_transfers: int | None
+    retries: int | None
+    timeout_seconds: int | None
 
 
 def create_media(

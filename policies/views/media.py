@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from policies import services
 from policies.forms.media import MediaForm
 from policies.models import Copy, Media
-from policies.resolve import described_options, media_label, stock_place
+from policies.resolve import described_limits, described_options, media_label, stock_place
 from policies.selectors import lists
 from policies.selectors.activity import history_of
 from policies.selectors.visible import visible_policies
@@ -37,6 +37,7 @@ def media_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "kind": media_label(medium),
         "options": described_options(medium),
         "stock_place": stock_place(medium),
+        "limits": described_limits(medium),
         "copies": Copy.objects.filter(media=medium, policy__in=visible_policies(request.user)).select_related("policy"),
         "history": history_of("medium", pk),
     }

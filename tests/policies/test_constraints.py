@@ -202,3 +202,24 @@ def test_names_are_unique(model: type[models.Model]) -> None:
     values: dict[str, str] = row[model.__name__]
     model._default_manager.create(name="same", **values)
     refused_by("name", lambda: model._default_manager.create(name="same", **values))
+
+
+@pytest.mark.parametrize(
+    ("constraint", "values"),
+    [
+        ("media_bandwidth_from_64_kib", {"bandwidth_limit": 65_535}),
+        ("media_transfers_1_to_64", {"parallel_transfers": 0}),
+        ("media_transfers_1_to_64", {"parallel_transfers": 65}),
+        ("media_retries_at_most_50", {"retries": 51}),
+        ("media_timeout_5_s_to_an_hour", {"timeout_seconds": 4}),
+        ("media_timeout_5_s_to_an_hour", {"timeout_seconds": 3601}),
+    ],
+)
+def test_a_medium_has_limits_that_work(constraint: str, values: dict[str, int]) -> None:
+    refused_by(constraint, lambda: Media.objects.create(name="m", kind="disk", **values))
+
+
+def test_a_medium_without_limits_of_its_own_and_one_with_the_widest_are_fine() -> None:
+    medium("none")
+    values = {"bandwidth_limit": 65_536, "parallel_transfers": 64, "retries": 0, "timeout_seconds": 3600}
+    Media.objects.create(name="all", kind="disk", **values)

@@ -15,6 +15,8 @@ from .rest import RestMedia, RestOptions, stock_rest
 class MediaKind:
     """A kind of medium for forms and for whoever builds one. ``build`` takes an instance of ``options``.
 
+    ``is_remote``: behind a network, so that operations are worth being tried again and done several at once.
+
     Build inside the process that uses the medium, never before a fork. ``place`` names the options that tell where the
     repository lies: two media with the same would be one. ``stock`` gives what ``restic -r`` takes for stored options;
     '' where stock restic has no way there.
@@ -27,6 +29,7 @@ class MediaKind:
     build: Callable[[Any], Media]
     place: tuple[str, ...] = ()
     stock: Callable[[Mapping[str, object]], str] = lambda _options: ""
+    is_remote: bool = True
 
 
 MEDIA: Final[dict[str, MediaKind]] = {
@@ -38,6 +41,7 @@ MEDIA: Final[dict[str, MediaKind]] = {
             summary="A directory: local disk, NFS or SMB mount, LTFS. Written whole or not at all, synced to the disk.",
             options=DiskOptions,
             build=DiskMedia,
+            is_remote=False,
             place=("path",),
             stock=lambda options: str(options.get("path", "")),
         ),
