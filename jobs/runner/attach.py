@@ -20,12 +20,13 @@ from jobs.models import BackupCopy, CatalogState, Snapshot
 from jobs.progress import clean, display
 from jobs.runner.cataloguing import Cataloguer, waiting_for_catalog
 from jobs.runner.copy_record import usage_of
+from jobs.runner.opened_media import open_media
 from jobs.runner.task import Task
 from jobs.services.attaching import IMPORT, OWN, Importer, known_files
 from jobs.services.failures import ConfigurationDeleted
 from jobs.services.outcomes import Done, Outcome
 from policies.models import IMPORTED, Media, Subclient
-from policies.resolve import media_password, resolve_media
+from policies.resolve import media_password
 from policies.services.imported import freeze_rebuilt
 from policies.services.media import record_pruned_bytes, set_repository_id
 from snapcopy_site.lib.home import Home
@@ -40,7 +41,7 @@ def run(task: Task) -> Outcome:
     if media is None:
         raise ConfigurationDeleted("The medium of this job was deleted.")
     task.phase(PhaseName.PREPARE)
-    password, driver = media_password(media), resolve_media(media)
+    password, driver = media_password(media), open_media(task, media)
     try:
         repository = Repository.open(driver, password, clock=task.clock)
         task.phase(PhaseName.CHECK)

@@ -25,6 +25,7 @@ from jobs.runner.after_copy import guard, inline_catalog
 from jobs.runner.copy_base import CopyBase, Stream, choose_base, store_level
 from jobs.runner.copy_record import DumpTokens, record_copy, usage_of
 from jobs.runner.former_files import forget_former
+from jobs.runner.opened_media import open_media
 from jobs.runner.references import ref_from_row
 from jobs.runner.snapshot_sources import choose_source
 from jobs.runner.task import Task
@@ -32,7 +33,7 @@ from jobs.services.copy_states import mark_copying
 from jobs.services.dump_dates import begin_dump, commit_dumps, dates_of
 from jobs.services.outcomes import Done, Outcome
 from policies.models import Copy, Media, Subclient
-from policies.resolve import build_engine, media_password, resolve_media
+from policies.resolve import build_engine, media_password
 from policies.services.media import ensure_repository
 from snapcopy_site.lib.home import Home
 
@@ -56,7 +57,7 @@ def run(task: Task, row: BackupCopy, subclient: Subclient, copy: Copy, media: Me
     source = choose_source(task, row, subclient, copy)
     if not isinstance(source.engine, DumpStreamer):
         raise EngineUnsupported(f"The file server {subclient.file_server.name} cannot be dumped over the network.")
-    driver, password = resolve_media(media), media_password(media)
+    driver, password = open_media(task, media), media_password(media)
     try:
         if media.repository_id is None:
             repository = ensure_repository(media)
