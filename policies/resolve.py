@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from jobs.engine.media.base import Media as MediaDriver
 from jobs.engine.media.board import MediaBoard
+from jobs.engine.media.cached import Cached
 from jobs.engine.media.layers import LOCAL as LIMITS_OF_LOCAL
 from jobs.engine.media.layers import REMOTE as LIMITS_OF_REMOTE
 from jobs.engine.media.layers import Limits, layered
@@ -26,6 +27,7 @@ from policies.errors import KindUnknown, SecretMissing
 from policies.models import FileServer, Installation, Media
 from policies.models.installation import new_install_id
 from policies.secrets import REPOSITORY_PASSWORD, secret_fields, secrets_of
+from snapcopy_site.lib.home import Home
 
 
 def media_kind(name: str) -> MediaKind:
@@ -62,7 +64,10 @@ def resolve_media(media: Media, *, board: MediaBoard | None = None) -> MediaDriv
     driver = build_media(media.kind, media.options, secrets_of(media))
     if board is None:
         board = MediaBoard(bytes_per_second=bandwidth_now(media).bytes_per_second or 0)
-    return layered(driver, limits_of(media), board=board)
+    wrapped = layered(driver, limits_of(media), board=board)
+    if media._state.adding or not media_kind(media.kind).is_remote:
+        return wrapped
+    return Cached(wrapped, Home.current().media_cache(media.pk))
 
 
 def limits_of(media: Media) -> Limits:

@@ -12,7 +12,7 @@ from typing import Final
 from jobs.engine.events import Level
 from jobs.engine.media.base import Media as MediaDriver
 from jobs.engine.media.board import MediaBoard, Troubles
-from jobs.engine.media.wrapping import Wrapper
+from jobs.engine.media.wrapping import Wrapper, read_near
 from jobs.rules.bandwidth import InForce, share_of
 from jobs.runner.task import Task
 from jobs.selectors_pages.bandwidth import limit_text
@@ -91,6 +91,9 @@ class _Watched(Wrapper):
     def __init__(self, inner: MediaDriver, watch: _Watch) -> None:
         super().__init__(inner)
         self._watch = watch
+
+    def get_near(self, name: str, *, offset: int, length: int, is_fresh: bool = False) -> bytes:
+        return read_near(self.inner, name, offset=offset, length=length, is_fresh=is_fresh)
 
     def close(self) -> None:
         self._watch.end()

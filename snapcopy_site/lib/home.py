@@ -73,6 +73,10 @@ class Home:
         """Local copy of the index of a medium's repository, for all that read it; safe to lose."""
         return self.path / "cache" / "index" / str(media_id)
 
+    def media_cache(self, media_id: int) -> Path:
+        """Local cache of trees and snapshot files of a remote medium; bounded, safe to lose."""
+        return self.path / "cache" / "media" / str(media_id)
+
     @property
     def run(self) -> Path:
         """Sockets. A home whose path is too long for a socket gets a private folder in the temporary directory."""

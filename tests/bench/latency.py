@@ -17,6 +17,7 @@ from jobs.engine.events import FreeRun, NullSink
 from jobs.engine.ids import FileId
 from jobs.engine.media.base import Media
 from jobs.engine.media.board import MediaBoard
+from jobs.engine.media.cached import Cached
 from jobs.engine.media.layers import Limits, layered
 from jobs.engine.operations import backup_copy, check, restore
 from jobs.engine.operations.browse import Browser
@@ -53,14 +54,39 @@ def _run(media: Media, source: Path, target: Path) -> tuple[float, float, float]
     return copied, restored, _timed(lambda: check.run(everything, media, PASSWORD, sink, control, clock))
 
 
-def _browse(media: Media, snapshot_file_id: FileId) -> tuple[float, int]:
+def _browse(media: Media, snapshot_file_id: FileId, index: Path | None) -> tuple[float, int]:
     """Seconds of opening and walking every directory, and how many entries were seen."""
     seen = 0
     started = time.perf_counter()
-    browser = Browser.open(Repository.open(media, PASSWORD), snapshot_file_id)
+    browser = Browser.open(Repository.open(media, PASSWORD), snapshot_file_id, cache_directory=index)
     for _path, _entry in browser.walk(b"/"):
         seen += 1
     return time.perf_counter() - started, seen
+
+
+def _browse_all(work: Path, seconds: float) -> None:
+    """A tree of many folders: one deep down opened, then all walked; without, with a new, and with a filled cache."""
+    source, place = work / "folders", work / "folder-repository"
+    for number in range(2000):
+        folder = source / f"{number % 20}" / f"{number % 200}" / f"{number}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "file").write_bytes(b"%d" % number)
+    new_repository(place)
+    disk = disk_at(place)
+    copied = backup_copy.run(_plan(source), disk, PASSWORD, NullSink(), FreeRun(), SystemClock())
+    slow = SlowMedia(disk, seconds=seconds)
+    deep = os.fsencode(source / "7" / "187" / "1987")
+    kinds: list[tuple[str, Media, Path | None]] = [("no cache", slow, None)]
+    kinds += [(word, Cached(slow, work / "cache"), work / "index") for word in ("new cache", "filled cache")]
+    for word, media, index in kinds:
+
+        def open_one(media: Media = media, index: Path | None = index) -> None:
+            repository = Repository.open(media, PASSWORD)
+            Browser.open(repository, copied.snapshot_file_id, cache_directory=index).entries(deep)
+
+        opened = _timed(open_one)
+        walked, seen = _browse(media, copied.snapshot_file_id, index)
+        print(f"{word:>18}: opened and one folder {opened:5.2f} s; opened and {seen} entries walked {walked:6.1f} s")
 
 
 def main() -> None:
@@ -71,6 +97,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
+        _browse_all(work, arguments.ms / 1000)
         source = work / "source"
         source.mkdir()
         for number in range(max(1, arguments.mib // 32)):

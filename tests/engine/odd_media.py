@@ -53,7 +53,9 @@ class MemoryMedia:
         return self.files[name][offset : None if length is None else offset + length]
 
     def size(self, name: str) -> int:
-        return len(self.get(name))
+        if name not in self.files:
+            raise FileMissing("There is no such file.", name=name)
+        return len(self.files[name])
 
     def exists(self, name: str) -> bool:
         self._fail("exists")

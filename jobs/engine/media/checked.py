@@ -17,13 +17,19 @@ _NAMED_BY_CONTENT: Final = re.compile(r"(?:data/[0-9a-f]{2}|index|snapshots|keys
 _READINGS: Final = 3
 
 
+def hash_in(name: str) -> str | None:
+    """The SHA-256 that the content of a file must have by its name, in hex; None = the name is no hash."""
+    found = _NAMED_BY_CONTENT.match(name)
+    return found[1] if found else None
+
+
 class Checked(Wrapper):
     """Raises RepositoryDamaged for an answer of another length than asked."""
 
     def get(self, name: str, *, offset: int = 0, length: int | None = None) -> bytes:
         if length is None and offset == 0:
-            named = _NAMED_BY_CONTENT.match(name)
-            return self.inner.get(name) if named is None else self._whole(name, named[1])
+            wanted = hash_in(name)
+            return self.inner.get(name) if wanted is None else self._whole(name, wanted)
         data = self.inner.get(name, offset=offset, length=length)
         if length is not None and len(data) != length:
             raise RepositoryDamaged(

@@ -28,6 +28,20 @@ def transfers_of(media: Media) -> int:
     return media.transfers if isinstance(media, Parallel) else DEFAULT_TRANSFERS
 
 
+@runtime_checkable
+class NearReader(Protocol):
+    """A medium that fetches what lies near, too: for what is asked for in pieces, such as trees."""
+
+    def get_near(self, name: str, *, offset: int, length: int, is_fresh: bool = False) -> bytes: ...
+
+
+def read_near(media: Media, name: str, *, offset: int, length: int, is_fresh: bool = False) -> bytes:
+    """As ``get``. ``is_fresh``: what was kept of it was no good, ask the medium itself."""
+    if isinstance(media, NearReader):
+        return media.get_near(name, offset=offset, length=length, is_fresh=is_fresh)
+    return media.get(name, offset=offset, length=length)
+
+
 def length_of(pieces: Sequence[Buffer]) -> int:
     """Bytes of all pieces."""
     return sum([memoryview(piece).nbytes for piece in pieces])

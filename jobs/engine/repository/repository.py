@@ -20,7 +20,7 @@ from .config import Config
 from .crypto import BrokenSealError, MasterKey, Sealer
 from .keys import KeyFile, ScryptCost
 from .layout import CONFIG_NAME, FileKind, damaged, file_name
-from .stored import list_ids, read_part, read_stored
+from .stored import READINGS, list_ids, read_part, read_stored
 
 _ZSTD_MARK = b"\x02"
 _PLAIN_JSON = (0x5B, 0x7B)
@@ -78,11 +78,7 @@ class Repository:
         if not media.exists(CONFIG_NAME):
             raise RepositoryMissing("There is no repository at this place.", hint="Create it, or correct the path.")
         key_id, key = keys.search_key(media, password)
-        try:
-            text = Sealer(key).open(read_part(media, CONFIG_NAME))
-        except BrokenSealError as error:
-            raise damaged(CONFIG_NAME, str(error)) from error
-        config = Config.from_json(text)
+        config = Config.from_json(_open_config(media, key))
         return cls(media=media, key=key, config=config, key_id=key_id, clock=clock or SystemClock())
 
     @property
@@ -136,6 +132,17 @@ class Repository:
     def remove_key(self, file_id: FileId) -> None:
         """Refuses the last one."""
         keys.remove_key(self.media, file_id)
+
+
+def _open_config(media: Media, key: MasterKey) -> bytes:
+    """Its name is no hash: what came damaged is read again, since it may have been damaged on the way."""
+    problem: BrokenSealError | None = None
+    for _ in range(READINGS):
+        try:
+            return Sealer(key).open(read_part(media, CONFIG_NAME))
+        except BrokenSealError as error:
+            problem = error
+    raise damaged(CONFIG_NAME, str(problem)) from problem
 
 
 def _rebuild(media: Media, key: MasterKey, config: Config, key_id: FileId, clock: Clock) -> Repository:

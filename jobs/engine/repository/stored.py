@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from hashlib import sha256
+from typing import Final
 
 from ..errors import FileMissing
 from ..ids import FileId
 from ..media.base import Media
+from ..media.wrapping import read_near
 from .layout import FileKind, damaged, file_name, is_file_id
+
+READINGS: Final = 3
+"""So often is read what comes damaged: networks and servers damage on the way, and a medium says the same each time."""
 
 
 def list_ids(media: Media, kind: FileKind) -> Iterator[tuple[FileId, int]]:
@@ -27,10 +32,18 @@ def read_part(media: Media, name: str, *, offset: int = 0, length: int | None = 
         raise damaged(name, "it is missing") from error
 
 
+def read_tree_part(media: Media, name: str, *, offset: int, length: int, is_fresh: bool = False) -> bytes:
+    """As :func:`read_part`, of a pack of trees: from a local cache of the medium, unless it has to be fresh."""
+    try:
+        return read_near(media, name, offset=offset, length=length, is_fresh=is_fresh)
+    except FileMissing as error:
+        raise damaged(name, "it is missing") from error
+
+
 def read_stored(media: Media, kind: FileKind, file_id: FileId) -> bytes:
-    """A whole file whose name is the SHA-256 of its bytes, verified; a mismatch is read once more, then damage."""
+    """A whole file whose name is the SHA-256 of its bytes, verified; a mismatch is read again, then damage."""
     name = file_name(kind, file_id)
-    for _ in range(2):
+    for _ in range(READINGS):
         raw = read_part(media, name)
         if sha256(raw).hexdigest() == file_id:
             return raw

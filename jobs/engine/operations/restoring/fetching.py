@@ -19,7 +19,7 @@ from ...repository.crypto import SEAL_BYTES
 from ...repository.index import Index
 from ...repository.layout import CONFIG_NAME, BlobKind, damaged, pack_name
 from ...repository.repository import Repository
-from ...repository.stored import read_part
+from ...repository.stored import READINGS, read_part
 
 READ_BYTES: Final = 4 << 20
 """Most bytes read at once."""
@@ -139,11 +139,14 @@ class Fetcher:
         self, name: str, offset: int, length: int, blob: BlobId, raw_length: int
     ) -> bytes | RepositoryDamaged:
         """What came damaged may have been damaged on the way."""
-        try:
-            sealed = self._get(name, offset, length)
-            return open_blob(sealed, self._repository.sealer(), blob=blob, raw_length=raw_length, name=name)
-        except RepositoryDamaged as error:
-            return error
+        problem: RepositoryDamaged | None = None
+        for _ in range(READINGS - 1):
+            try:
+                sealed = self._get(name, offset, length)
+                return open_blob(sealed, self._repository.sealer(), blob=blob, raw_length=raw_length, name=name)
+            except RepositoryDamaged as error:
+                problem = error
+        return problem or damaged(name, "it cannot be read")
 
     def _get(self, name: str, offset: int, length: int) -> bytes:
         """Raises RepositoryDamaged also where only this file of the medium cannot be read (a bad sector)."""

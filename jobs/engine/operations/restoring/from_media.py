@@ -12,7 +12,7 @@ from ...repository.blob import open_blob
 from ...repository.layout import BlobKind, pack_name
 from ...repository.reader import BlobReader, not_indexed
 from ...repository.second_places import read_elsewhere
-from ...repository.stored import read_part
+from ...repository.stored import read_tree_part
 from ...repository.tree import Node, parse_tree
 from .fetching import Fetcher, PackPlace, Want, located, plain_bytes
 from .items import FileJob, FolderItem, SegmentItem
@@ -48,7 +48,7 @@ class MediaSource:
             raise not_indexed(BlobKind.TREE, tree)
         repository = self._reader.repository
         name = pack_name(self._reader.index.pack_id(pack))
-        sealed = read_part(repository.media, name, offset=offset, length=length)
+        sealed = read_tree_part(repository.media, name, offset=offset, length=length)
         text = open_blob(sealed, repository.sealer(), blob=tree, raw_length=raw_length, name=name)
         return parse_tree(text, name=f"tree {tree.hex()}")
 
