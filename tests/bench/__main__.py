@@ -12,11 +12,12 @@ from pathlib import Path
 from .cases import CASES as TREES
 from .cases import Bench, Row, of_named_tree
 from .contenders import contenders
+from .ndmp import CASES as DUMPS
 from .snapshots import extent_diff, snapshot_diff
 from .table import render
 from .trees import make
 
-CASES = {**TREES, "snapshot-diff": snapshot_diff, "extent-diff": extent_diff}
+CASES = {**TREES, "snapshot-diff": snapshot_diff, "extent-diff": extent_diff, **DUMPS}
 
 
 def _arguments() -> argparse.Namespace:
@@ -67,7 +68,8 @@ def _run(arguments: argparse.Namespace, work: Path) -> None:
         rows += case(bench)
     print(f"{os.cpu_count()} cores; {'; '.join(f'{one.name}: {one.version()}' for one in people)}")
     print(f"medians of {arguments.rounds} paired rounds; others as multiples of ours\n")
-    print(render(rows, [one.name for one in people]))
+    names = dict.fromkeys([one.name for one in people] + [name for row in rows for name in row.figures])
+    print(render(rows, list(names)))
     if arguments.profile:
         source = (
             arguments.tree[0] if arguments.tree else make(arguments.cases.split(",")[0], work, arguments.scale).path

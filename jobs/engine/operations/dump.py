@@ -27,6 +27,7 @@ from ..repository.pack_writer import WrittenPack
 from ..repository.session import AppendSession
 from ..repository.snapshot_file import SnapshotFile, Summary, save_snapshot_file
 from .copy_pipeline.opening import Opened, Opening
+from .copy_pipeline.process import keep_buffers_in_heap
 from .copy_pipeline.sizing import usable_cores
 from .dumping import layout
 from .dumping.history_keeping import HistoryKeeper
@@ -154,6 +155,7 @@ class _Attempt:
         return packs
 
     def _take(self, session: Session, packs: AppendSession) -> tuple[Dumped, ...]:
+        keep_buffers_in_heap()
         cores = usable_cores()
         self._sink.emit(PhaseStarted(phase=PhaseName.COPY))
         store = StreamStore(packs, Chunker(), threads=cores, windows=cores + 2, beat=self._meter.beat)

@@ -66,7 +66,7 @@ class AppendSession:
         self.index = index
         self.counts = StoredCounts()
         self._claims = claims
-        self._level = compression_level
+        self.compression_level = compression_level
         self._writer = PackWriter(repository, on_written=on_written, pack_bytes=pack_bytes, threads=writers)
         self._lock = threading.Lock()
 
@@ -75,12 +75,15 @@ class AppendSession:
         unknown = self.index.missing(kind, ids)
         return self._claims.claim(kind, unknown) if unknown else set()
 
-    def store(self, kind: BlobKind, blob: BlobId, plain: Buffer) -> int:
+    def store(self, kind: BlobKind, blob: BlobId, plain: Buffer, *, level: int | None = None) -> int:
         """Compress, seal and pack a blob that was claimed; returns its sealed length. May block on the writers.
 
-        Raises what a writer met: NoSpace, MediaUnavailable, MediaRefused.
+        ``level`` of compression: None = the session's. Raises what a writer met: NoSpace, MediaUnavailable,
+        MediaRefused.
         """
-        pieces, length, raw_length = seal_blob(kind, plain, self.repository.sealer(), level=self._level)
+        pieces, length, raw_length = seal_blob(
+            kind, plain, self.repository.sealer(), level=self.compression_level if level is None else level
+        )
         self._writer.add(kind, blob, pieces, length, raw_length)
         counts = self.counts
         with self._lock:
