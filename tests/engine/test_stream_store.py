@@ -73,9 +73,9 @@ def test_an_error_of_a_thread_reaches_whoever_brings_the_stream() -> None:
     session.error = NoSpace("The medium is full.")
     store = store_into(session, session.may_store.set)
     stream = store.begin()
+    content = random.Random(2).randbytes(5 * WINDOW_BYTES)
     with pytest.raises(NoSpace):
-        for _ in range(10):
-            stream.write(random.Random(2).randbytes(WINDOW_BYTES))
+        stream.write(content)
     store.close()
 
 
