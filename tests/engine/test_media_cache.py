@@ -75,6 +75,7 @@ def test_a_damaged_block_is_asked_of_the_medium(medium: MemoryMedia, tmp_path: P
     (path,) = [path for path in tmp_path.rglob("*") if path.is_file()]
     stored = path.read_bytes()
     path.write_bytes(stored[:-1] + bytes([stored[-1] ^ 1]) if damage is None else damage)
+    cache = Cached(medium, tmp_path)
     assert read_near(cache, PACK, offset=0, length=100) == CONTENT[:100]
     assert reads(medium) == 2
     assert read_near(cache, PACK, offset=0, length=100) == CONTENT[:100]

@@ -16,7 +16,7 @@ import os
 import secrets
 import threading
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -31,6 +31,8 @@ BLOCK_BYTES: Final = 128 << 10
 MOST_BYTES: Final = 1 << 30
 _MOST_BLOCKS_AHEAD: Final = 16
 """Of a pack that is asked for again and again; the first time only the block itself is fetched."""
+_BLOCKS_AT_HAND: Final = 24
+"""In memory, for walks that go from folder to folder: 3 MiB."""
 _DIGEST_BYTES: Final = 32
 _TOUCH_AFTER_SECONDS: Final = 3600.0
 _KEPT_FOLDER: Final = "snapshots/"
@@ -47,6 +49,7 @@ class Cached(Wrapper):
         self._misses: Counter[str] = Counter()
         self._held: int | None = None
         self._lock = threading.Lock()
+        self._warm: OrderedDict[str, bytes] = OrderedDict()
 
     def get(self, name: str, *, offset: int = 0, length: int | None = None) -> bytes:
         """Snapshot files are kept; all else passes through."""
@@ -99,7 +102,11 @@ class Cached(Wrapper):
         return self._directory / key[:2] / key
 
     def _load(self, key: str) -> bytes | None:
-        """A kept piece, or None. One that fails its checksum is removed."""
+        """A kept piece, or None. One that fails its checksum is removed. The last few are at hand."""
+        with self._lock:
+            at_hand = self._warm.get(key)
+        if at_hand is not None:
+            return at_hand
         path = self._path(key)
         try:
             with path.open("rb") as file:
@@ -112,10 +119,20 @@ class Cached(Wrapper):
                 os.utime(path)
         except OSError:
             return None
-        return stored[_DIGEST_BYTES:]
+        data = stored[_DIGEST_BYTES:]
+        self._keep_at_hand(key, data)
+        return data
+
+    def _keep_at_hand(self, key: str, data: bytes) -> None:
+        with self._lock:
+            self._warm[key] = data
+            self._warm.move_to_end(key)
+            while len(self._warm) > _BLOCKS_AT_HAND:
+                self._warm.popitem(last=False)
 
     def _store(self, key: str, data: bytes) -> None:
         """A cache that cannot be written is no failure."""
+        self._keep_at_hand(key, data)
         path = self._path(key)
         temporary = path.with_name(f"{key}.{secrets.token_hex(4)}.tmp")
         try:
