@@ -10,7 +10,7 @@ from jobs.engine.media.base import Media
 from jobs.engine.media.registry import MEDIA
 from jobs.engine.options import parse_options
 from jobs.engine.plan import Secret
-from tests import rest_servers
+from tests import rclone_servers, ssh_server
 
 Secrets = Mapping[str, Secret]
 
@@ -51,10 +51,18 @@ DRIVERS = (
     Driver(name="disk", values=lambda place: {"path": str(place)}, file=lambda place, name: place / name),
     Driver(
         name="rest",
-        values=lambda place: {"url": f"{rest_servers.with_password()}{place}/", "user": rest_servers.USER},
+        values=lambda place: {"url": f"{rclone_servers.with_password()}{place}/", "user": rclone_servers.USER},
         file=lambda place, name: place / name,
-        secrets=lambda: {"password": Secret(rest_servers.PASSWORD)},
+        secrets=lambda: {"password": Secret(rclone_servers.PASSWORD)},
         wrong_secrets=lambda: {"password": Secret("wrong one")},
         elsewhere=lambda: {"url": "http://127.0.0.1:1/"},
+    ),
+    Driver(
+        name="sftp",
+        values=ssh_server.values,
+        file=lambda place, name: place / name,
+        secrets=ssh_server.secrets,
+        wrong_secrets=lambda: {"private_key": Secret(ssh_server.server().stranger.read_text())},
+        elsewhere=lambda: {"port": 1},
     ),
 )

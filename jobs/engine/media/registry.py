@@ -9,6 +9,7 @@ from typing import Any, Final
 from .base import Media
 from .disk import DiskMedia, DiskOptions
 from .rest import RestMedia, RestOptions, stock_rest
+from .sftp import SftpMedia, SftpOptions, stock_sftp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,15 @@ MEDIA: Final[dict[str, MediaKind]] = {
             is_remote=False,
             place=("path",),
             stock=lambda options: str(options.get("path", "")),
+        ),
+        MediaKind(
+            name="sftp",
+            label="SFTP",
+            summary="A directory on an SSH server whose host key is pinned. Written whole or not at all, synced there.",
+            options=SftpOptions,
+            build=SftpMedia,
+            place=("host", "port", "path"),
+            stock=stock_sftp,
         ),
         MediaKind(
             name="rest",
