@@ -148,3 +148,12 @@ def _wait(child: subprocess.Popen[bytes], port: int, log: Path) -> None:
 def _end(child: subprocess.Popen[bytes]) -> None:
     child.kill()
     child.wait()
+
+
+def strangers_remote(name: str) -> str:
+    """A section of rclone's configuration that leads to the server, with a key it does not know."""
+    found = server()
+    return (
+        f"[{name}]\ntype = sftp\nhost = 127.0.0.1\nport = {found.port}\nuser = {getpass.getuser()}\n"
+        f"key_file = {found.stranger}\n"
+    )

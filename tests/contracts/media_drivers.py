@@ -65,4 +65,11 @@ DRIVERS = (
         wrong_secrets=lambda: {"private_key": Secret(ssh_server.server().stranger.read_text())},
         elsewhere=lambda: {"port": 1},
     ),
+    Driver(
+        name="rclone",
+        values=lambda place: {"remote": "here", "path": str(place)},
+        file=lambda place, name: place / name,
+        secrets=lambda: {"config": Secret("[here]\ntype = local\n")},
+        wrong_secrets=lambda: {"config": Secret(ssh_server.strangers_remote("here"))},
+    ),
 )

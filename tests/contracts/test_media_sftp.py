@@ -197,9 +197,10 @@ def test_full_and_read_only_file_systems_are_told_though_the_protocol_has_no_wor
             small.put("config", [b"kept"])
             assert files_below(tmp_path) == ["config"]
             subprocess.run(["mount", "-o", "remount,ro", str(tmp_path)], check=True)
-            for change in (lambda: small.put(PACK, [b"x"]), lambda: small.delete("config")):
-                with pytest.raises(MediaRefused, match="read-only"):
-                    change()
+            with pytest.raises(MediaRefused, match="read-only"):
+                small.put(PACK, [b"x"])
+            with pytest.raises(MediaRefused, match="read-only"):
+                small.delete("config")
             assert small.get("config") == b"kept"
     finally:
         subprocess.run(["umount", "-l", str(tmp_path)], check=True)

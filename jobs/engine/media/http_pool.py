@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ STALL_SECONDS: Final = 60
 """No byte for that long, and a request has failed."""
 STORED_SECONDS: Final = 300
 """What a server gets to say that it has stored a file: one in front of a cloud passes it on first."""
+_RESTART_SECONDS: Final = 0.2
 _KEPT: Final = 8
 
 
@@ -88,6 +90,7 @@ class HttpPool:
             try:
                 yield response
             except BaseException:
+                response.close()
                 connection.close()
                 raise
             self._keep(connection, response)
@@ -99,7 +102,9 @@ class HttpPool:
             connection.close()
 
     def _exchange(self, request: Request) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+        """A server on a unix socket that crashes is started again: it gets a second new connection."""
         idle = self._idle.get()
+        more = 0 if self._server.unix_socket is None else 1
         while True:
             try:
                 connection, is_used = idle.pop(), True
@@ -109,8 +114,11 @@ class HttpPool:
                 return connection, _send(connection, request)
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
-                if not is_used or isinstance(error, TimeoutError):
+                if isinstance(error, TimeoutError) or not (is_used or more):
                     raise
+                if not is_used:
+                    more -= 1
+                    time.sleep(_RESTART_SECONDS)
             except BaseException:
                 connection.close()
                 raise
@@ -128,6 +136,7 @@ class HttpPool:
         if response.isclosed() and connection.sock is not None and len(idle) < _KEPT:
             idle.append(connection)
         else:
+            response.close()
             connection.close()
 
     def _error(self, error: OSError | http.client.HTTPException) -> EngineError:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from .base import Media
 from .disk import DiskMedia, DiskOptions
+from .rclone import RcloneMedia, RcloneOptions, stock_rclone
 from .rest import RestMedia, RestOptions, stock_rest
 from .sftp import SftpMedia, SftpOptions, stock_sftp
 
@@ -63,6 +64,15 @@ MEDIA: Final[dict[str, MediaKind]] = {
             build=RestMedia,
             place=("url",),
             stock=stock_rest,
+        ),
+        MediaKind(
+            name="rclone",
+            label="rclone",
+            summary="Any of the about 70 services that rclone reaches, through a child process.",
+            options=RcloneOptions,
+            build=RcloneMedia,
+            place=("remote", "path"),
+            stock=stock_rclone,
         ),
     )
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import ssl
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,17 +17,20 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, quote, urlsplit
 
-from ..errors import DeletionRefused, FileMissing, InvalidOptions, MediaRefused
+from ..errors import DeletionRefused, FileMissing, InvalidOptions, MediaRefused, MediaUnavailable
 from ..plan import Secret
 from .base import Buffer, TestReport, Usage
 from .http_pool import HttpPool, HttpServer
 from .names import checked_name, checked_prefix
 from .per_process import PerProcess
+from .pieces import total_bytes
 from .probe import run_probe
 from .rest_client import RestClient
 from .rest_names import FOLDERS
 
 _LOCKS: Final = "locks/"
+_SETTLE_SECONDS: Final = 0.5
+_SETTLE_TURNS: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,9 +103,17 @@ class RestMedia:
     def put(self, name: str, pieces: Sequence[Buffer]) -> None:
         """See :class:`~jobs.engine.media.base.Media`. Raises NoSpace, DeletionRefused if the server keeps another."""
         checked_name(name)
-        with self._writers.get().only(name):
-            if not self._store(name, pieces):
-                self._replace(name, pieces)
+        writers = self._writers.get()
+        with writers.only(name):
+            try:
+                if not self._store(name, pieces):
+                    self._replace(name, pieces)
+                if name in writers.cut:
+                    self._settle(name, pieces)
+            except MediaUnavailable:
+                writers.cut.add(name)
+                raise
+            writers.cut.discard(name)
 
     def get(self, name: str, *, offset: int = 0, length: int | None = None) -> bytes:
         """See :class:`~jobs.engine.media.base.Media`. Raises FileMissing, or RepositoryDamaged if it is too short."""
@@ -163,6 +175,14 @@ class RestMedia:
             self._client.create()
         return self._client.store(name, pieces)
 
+    def _settle(self, name: str, pieces: Sequence[Buffer]) -> None:
+        """After an attempt that was cut off: rclone removes its half when it notices, and with it the whole file."""
+        length = total_bytes(pieces)
+        for _ in range(_SETTLE_TURNS):
+            time.sleep(_SETTLE_SECONDS)
+            if not self.exists(name) or self.size(name) != length:
+                self._store(name, pieces)
+
     def _replace(self, name: str, pieces: Sequence[Buffer]) -> None:
         """The server refused. If it holds these bytes already, an answer was lost; else the old file must go first."""
         try:
@@ -185,6 +205,7 @@ class _Writers:
     """One writer at a time for each name: servers write into the final file, and two at once would be mixed."""
 
     def __init__(self) -> None:
+        self.cut: set[str] = set()
         self._guard = threading.Lock()
         self._busy: dict[str, tuple[threading.Lock, int]] = {}
 

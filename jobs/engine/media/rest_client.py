@@ -130,6 +130,8 @@ class RestClient:
         """Rows of version 2 hold name and size, those of version 1 only the name."""
         try:
             rows = json.loads(text or b"[]") or []
+            if not isinstance(rows, list):
+                raise self._no_listing(folder)
             for row in rows:
                 yield (row, None) if isinstance(row, str) else (str(row["name"]), int(row["size"]))
         except (ValueError, KeyError, TypeError) as error:
