@@ -8,8 +8,8 @@ from __future__ import annotations
 from django.db.models import Sum
 from django.utils import timezone
 
-from jobs.engine.errors import EngineError
-from jobs.engine.events import Event, Notice, PhaseName, Sink
+from jobs.engine.errors import DeletionRefused, EngineError
+from jobs.engine.events import Event, Level, Notice, PhaseName, Sink
 from jobs.engine.media.base import Media as MediaDriver
 from jobs.engine.media.base import Usage
 from jobs.engine.operations import forget, prune
@@ -34,13 +34,15 @@ def run(task: Task) -> Outcome:
     if media is None:
         raise ConfigurationDeleted("The medium of this job was deleted.")
     task.phase(PhaseName.PREPARE)
+    doomed = list(aged_rows(media).values_list("pk", "snapshot_file_id"))
     driver, password = open_media(task, media), media_password(media)
     try:
-        doomed = list(aged_rows(media).values_list("pk", "snapshot_file_id"))
         forgotten, replaced = _forget(task, media, driver, password, {file_id for _, file_id in doomed if file_id})
         plan = prune.PrunePlan(index_cache=Home.current().index_cache(media.pk))
         result = prune.run(plan, driver, password, task.recorder, task.orders, task.clock)
         stored, usage = result.bytes_before - result.freed_bytes, _usage(driver)
+    except DeletionRefused as error:
+        return _kept(task, media, len(doomed), error)
     finally:
         driver.close()
     ids = [pk for pk, _ in doomed]
@@ -61,6 +63,17 @@ def run(task: Task) -> Outcome:
         },
         record=lambda: _record(media, ids, stored_bytes=stored, usage=usage),
     )
+
+
+def _kept(task: Task, media: Media, aged: int, error: DeletionRefused) -> Outcome:
+    """An append-only medium does what it is for: the job is done, and what has aged stays in the lists."""
+    stay = f"{aged} aged backup {'copy stays' if aged == 1 else 'copies stay'} on it."
+    task.tell("deletions-refused", f"The medium refuses deletes: {error.sentence} {stay}", level=Level.WARNING)
+    stored = media.stored_bytes or 0
+    nothing = ("forgotten", "replaced_forgotten", "logical_bytes", "freed_bytes", "unused_bytes_left")
+    packs = ("packs_before", "packs_removed", "packs_repacked")
+    figures = dict.fromkeys((*nothing, *packs), 0)
+    return Done(result=figures | {"aged_copies": aged, "bytes_before": stored, "bytes_after": stored, "is_kept": True})
 
 
 def _forget(task: Task, media: Media, driver: MediaDriver, password: Secret, aged: set[str]) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Stock restic as a judge: runs the distribution's binary on a directory."""
+"""Stock restic as a judge: runs the distribution's binary on a directory, or on a server through its own backend."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restic:
-    """``run`` raises with restic's own words if it fails; ``attempt`` returns whatever happened."""
+    """``run`` raises with restic's own words if it fails; ``attempt`` returns whatever happened.
 
-    repository: Path
+    ``options`` stand in every command, such as ``-o`` for its backend.
+    """
+
+    repository: Path | str
     password: str = "correct horse"
+    options: tuple[str, ...] = ()
 
     def attempt(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         environment = os.environ | {"RESTIC_REPOSITORY": str(self.repository), "RESTIC_PASSWORD": self.password}
-        command = ["restic", "--no-cache", *arguments]
+        command = ["restic", "--no-cache", *self.options, *arguments]
         return subprocess.run(
             command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=100, check=False
         )

@@ -36,6 +36,8 @@ from .pruning.needs import needed_rows
 from .pruning.repack import repack
 
 _PROGRESS_SECONDS: Final = 0.5
+_NOWHERE: Final = FileId("0" * 64)
+"""No pack has this name. A medium that keeps everything refuses its deletion, too: before anything is written anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +78,8 @@ def run(  # noqa: PLR0917 - the signature every operation shares
     """Prune the repository on ``media`` under an exclusive lock.
 
     Raises RepositoryDamaged, with nothing removed, if anything that is needed is missing or damaged; RepositoryLocked
-    while anybody else uses the repository; Stopped as soon as ``control`` does, leaving a valid repository.
+    while anybody else uses the repository; DeletionRefused, with nothing changed, by a medium that keeps what was
+    written; Stopped as soon as ``control`` does, leaving a valid repository.
     """
     sink.emit(PhaseStarted(phase=PhaseName.PREPARE))
     control.check()
@@ -133,6 +136,7 @@ class _Prune:
     def _execute(self, index: Index, packs: PackTable, flags: dict[BlobKind, list[Flags]], choice: Choice) -> int:
         """Bytes of the packs that were written."""
         self._sink.emit(PhaseStarted(phase=PhaseName.PRUNE))
+        self._repository.delete_file(FileKind.PACK, _NOWHERE)
         self._delete_packs(choice.unreferenced)
         self._tell("prune-unreferenced-removed", f"{len(choice.unreferenced)} packs that no index names were removed.")
         written = 0
