@@ -12,6 +12,7 @@ from jobs.holds import holds_of
 from jobs.models import BackupCopy, CopyState, Job, JobState, Level, Operation, Snapshot, SnapshotReplica, SnapshotState
 from jobs.rules import placement, states
 from policies.models import AccessNode, Copy, CopyKind, FileServer, Media, Subclient
+from policies.models.policy_choices import BACKUP_KINDS
 
 _WITHOUT_SLOT = (
     Operation.TEST,
@@ -175,10 +176,14 @@ def bases_of(
 
 
 def sessions_of_file_server(file_server_id: int) -> int:
-    """Backup copies of a file server that have a node now (RULES B11)."""
-    return Job.objects.filter(
-        operation=Operation.BACKUP_COPY, state__in=_ON_A_NODE, subclient__file_server_id=file_server_id
-    ).count()
+    """Backup copies of a file server, and restores that it writes itself, that have a node now (RULES B11).
+
+    What is fed from another backup copy reads a medium only.
+    """
+    copies = Q(operation=Operation.BACKUP_COPY, subclient__file_server_id=file_server_id)
+    fed = Q(operation=Operation.BACKUP_COPY, copy__source__kind__in=BACKUP_KINDS)
+    restores = Q(operation=Operation.RESTORE, parameters__file_server__id=file_server_id)
+    return Job.objects.filter((copies & ~fed) | restores, state__in=_ON_A_NODE).count()
 
 
 def jobs_to_place() -> QuerySet[Job]:

@@ -11,10 +11,11 @@ from jobs import lease, queues
 from jobs.models import Job, JobState, Operation, Want
 from jobs.rules import placement, states
 from jobs.selectors import node_figures, sessions_of_file_server
-from jobs.services.feeding import waits_for_source
+from jobs.services.feeding import is_fed_from_media, waits_for_source
 from jobs.services.medium_turns import waits_for_medium
 from jobs.services.placing import lists_of
-from policies.models import AccessNode
+from policies.models import AccessNode, FileServer
+from policies.resolve import is_dump_stream
 
 _READ_WITH_IT: Final = ("subclient__file_server", "copy__policy__backup_source", "copy__source", "snapshot")
 """What placing asks of a job, in its own statement."""
@@ -67,10 +68,17 @@ def _place(job: Job) -> None:
 
 def _sessions_full(job: Job) -> str:
     """RULES B11: at most N sessions per file server. Empty = there is room."""
+    server = _worked_on(job)
+    if server is None or (running := sessions_of_file_server(server.pk)) < server.max_sessions:
+        return ""
+    kind = "NDMP" if is_dump_stream(server.engine) else "backup copy"
+    return f"{server.name} already has {running} of {server.max_sessions} {kind} sessions."
+
+
+def _worked_on(job: Job) -> FileServer | None:
+    """The file server that a backup copy reads, or that writes a restore itself."""
+    if job.operation == Operation.RESTORE and isinstance(there := job.parameters.get("file_server"), dict):
+        return FileServer.objects.filter(pk=there["id"]).first()
     if job.operation != Operation.BACKUP_COPY or job.subclient is None:
-        return ""
-    server = job.subclient.file_server
-    running = sessions_of_file_server(server.pk)
-    if running < server.max_sessions:
-        return ""
-    return f"{server.name} already has {running} of {server.max_sessions} backup copy sessions."
+        return None
+    return None if job.copy is not None and is_fed_from_media(job.copy) else job.subclient.file_server

@@ -8,26 +8,28 @@ from functools import partial
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from jobs.engine.errors import EngineUnsupported
 from jobs.engine.ndmp import messages as m
 from jobs.engine.ndmp import values as v
-from jobs.models import CopyState, JobState, Snapshot, SnapshotState
+from jobs.models import CopyState, Job, JobState, Operation, Snapshot, SnapshotState
 from jobs.restore_sources import choose_source
 from jobs.rules.restore_source import NoSource
-from jobs.services import CannotLaunch, launch_snapshot, launch_snapshot_deletion, launch_test
+from jobs.selectors import sessions_of_file_server
+from jobs.services import CannotLaunch, launch_backup_copy, launch_snapshot, launch_snapshot_deletion, launch_test
 from jobs.services.live_folder import live_folder
 from jobs.services.mounts import launch_mount
 from jobs.services.reconcile import launch_reconcile, storages_of
 from jobs.services.revert import launch_revert
 from policies.models import Subclient
 from policies.resolve import facts_found
-from policies.services import update_policy
+from policies.services import create_copy, update_file_server, update_policy
 from snapcopy_site.lib.roles import Role
 from tests.engine.ndmp.filer import HOME, PASSWORD, Filer, Script, filer
 from tests.factories import backup_copy_of, make_media, make_policy, make_subclient, make_user
 from tests.filers import make_filer
-from tests.job_factories import make_backup_copy, make_node, make_snapshot
+from tests.job_factories import make_backup_copy, make_job, make_node, make_snapshot
 from tests.jobs.farm import picture
 from tests.jobs.here import answering_here, run
 
@@ -150,3 +152,28 @@ def test_n5_a_file_server_that_is_busy_is_asked_again_later(subclient: Subclient
     job = run(launch_snapshot(subclient))
     assert job.state == JobState.PENDING, picture()
     assert "takes no further NDMP session: too many sessions" in f"{job.state_reason} {job.error_sentence}"
+
+
+def test_b11_dumps_and_restores_share_the_sessions_of_a_file_server_and_fed_copies_take_none(
+    subclient: Subclient,
+) -> None:
+    policy, server = subclient.policy, subclient.file_server
+    node = make_node(slots=8)
+    fed = create_copy(policy, user=None, name="fed", media=make_media(name="other"), source=backup_copy_of(policy))
+    make_job(operation=Operation.BACKUP_COPY, subclient=subclient, copy=fed, node=node)
+    make_job(
+        operation=Operation.RESTORE,
+        subclient=subclient,
+        node=node,
+        parameters={"file_server": {"id": server.pk, "name": server.name}},
+    )
+    update_file_server(server, user=None, max_sessions=2)
+    point(subclient)
+    assert launch_backup_copy(subclient).state == JobState.QUEUED
+    assert sessions_of_file_server(server.pk) == 2
+    Job.objects.filter(operation=Operation.BACKUP_COPY, copy=backup_copy_of(policy)).update(
+        state=JobState.KILLED, finished_at=timezone.now()
+    )
+    update_file_server(server, user=None, max_sessions=1)
+    waiting = launch_backup_copy(subclient)
+    assert (waiting.state, waiting.state_reason) == (JobState.WAITING, "filer1 already has 1 of 1 NDMP sessions.")
