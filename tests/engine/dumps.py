@@ -10,51 +10,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from jobs.engine.clock import SystemClock
 from jobs.engine.events import FreeRun
 from jobs.engine.ids import FileId
-from jobs.engine.ndmp.backup import BackupOrder, back_up
-from jobs.engine.ndmp.history import DirectoryRecord, FileRecord, HistoryDecoder, NodeRecord
-from jobs.engine.ndmp.login import AuthWay, Server, connect
+from jobs.engine.ndmp.dump_source import DumpSource
+from jobs.engine.ndmp.history_spool import HistorySpool
+from jobs.engine.ndmp.login import AuthWay, Server
 from jobs.engine.ndmp.profiles import GENERIC, HistoryWish
 from jobs.engine.ndmp.session import Waits
 from jobs.engine.ndmp.values import Pair
+from jobs.engine.operations import dump
+from jobs.engine.operations.dumping.plan import DumpPlan
 from jobs.engine.plan import Secret, SourceRoot, StoredPath
 from tests.ndmp_server import ACCOUNT, PORT, NdmpHost
 
-from .copying import Copier
-from .ndmp.clients import MemoryImage
+from .copying import Copier, Recorder
+from .repositories import PASSWORD, disk_at
 
 SERVER = Server(host="127.0.0.1", port=PORT, account=ACCOUNT, password=Secret(ACCOUNT), auth=AuthWay.MD5)
 WAITS = Waits(connect=5, answer=20, data_connect=20, idle=30, probe=30, halt=20, abort=5)
-KINDS = {0: "d", 1: "p", 2: "c", 3: "b", 4: "f", 5: "l", 6: "s"}
-
-
-class Lines:
-    """File history as it lies beside an image."""
-
-    def __init__(self) -> None:
-        self.root: int | None = None
-        self.records: list[list[object]] = []
-
-    def files(self, records: list[FileRecord]) -> None:
-        assert not records
-
-    def directories(self, records: list[DirectoryRecord]) -> None:
-        for name, node, parent in records:
-            if name == b"." and node == parent and self.root is None:
-                self.root = node
-            self.records.append(["d", parent, node, os.fsdecode(name)])
-
-    def nodes(self, records: list[NodeRecord]) -> None:
-        for status, node, fh_info in records:
-            assert status is not None
-            about = [status.attributes & 0o7777, status.owner, status.group, status.size_bytes, status.mtime]
-            self.records.append(["n", node, KINDS[status.kind], *about, fh_info])
-
-    @property
-    def text(self) -> str:
-        header = {"v": 1, "form": "nodes", "root": self.root}
-        return "".join(json.dumps(line) + "\n" for line in [header, *self.records])
 
 
 @dataclass
@@ -74,21 +48,20 @@ class Dumper:
 
     def dump(self, level: int = 0, *, wish: HistoryWish = HistoryWish.ITS_CHOICE) -> FileId:
         """Call it on the server's thread."""
-        lines, image = Lines(), MemoryImage()
-        with connect(SERVER, FreeRun(), waits=WAITS) as session:
-            environment = GENERIC.backup_environment(str(self.host.root), level=level, history=wish)
-            order = BackupOrder(type="dump", environment=environment)
-            done = back_up(session, order, image, history=HistoryDecoder(lines))
-        kept = keep(
-            self.copier,
-            self.content,
-            image=bytes(image.content),
-            history=lines.text if lines.records else None,
+        plan = DumpPlan(
+            source=DumpSource(server=SERVER, profile=GENERIC, history=wish),
+            file_systems=(str(self.host.root),),
             level=level,
-            environment=done.environment,
+            base_tokens=None,
+            hostname="filer",
+            username="tester",
+            taken_at_ns=1_700_000_000_000_000_000,
+            waits=WAITS,
         )
-        self.files.append(kept)
-        return kept
+        media = disk_at(self.copier.path)
+        done = dump.run(plan, media, PASSWORD, Recorder(), FreeRun(), SystemClock(), new_history=HistorySpool)
+        self.files.append(done.copy.snapshot_file_id)
+        return done.copy.snapshot_file_id
 
 
 def keep(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jobs.engine.clock import SystemClock
-from jobs.engine.errors import EngineError, EngineUnsupported, Killed, NotInCopy
+from jobs.engine.errors import EngineError, EngineUnsupported, HistoryUnusable, Killed, NotInCopy
 from jobs.engine.events import FreeRun
 from jobs.engine.ids import FileId
 from jobs.engine.ndmp import messages as m
@@ -18,8 +18,9 @@ from jobs.engine.ndmp.login import Server
 from jobs.engine.ndmp.profiles import GENERIC
 from jobs.engine.ndmp.values import Pair
 from jobs.engine.operations import undump
+from jobs.engine.operations.dump_chain import Wanted
 from jobs.engine.operations.undump import UndumpPlan
-from jobs.engine.operations.undumping.names import Limit, Places, Wanted, in_order, pieces
+from jobs.engine.operations.undumping.names import Limit, Places, in_order, pieces
 from jobs.engine.plan import RestoreResult, Secret, StoredPath
 
 from .copying import Copier, Recorder, StopWhen
@@ -90,9 +91,9 @@ def test_files_that_the_file_server_could_not_write_are_told_by_their_paths(copi
     [
         ({"profile": "ontap"}, [], EngineUnsupported, "made by “NetApp ONTAP”; this file server is “Any NDMP"),
         ({"kind": "smtape"}, [], EngineUnsupported, "does not know images of the type “smtape”, only dump"),
-        ({"history": None}, [b"/vol/vol1/one"], EngineUnsupported, "only whole volumes"),
+        ({"history": None}, [b"/vol/vol1/one"], HistoryUnusable, "only whole volumes"),
         ({"level": 1}, [], NotInCopy, "make no chain: their levels are 1"),
-        ({}, [b"/vol/vol1/docs/none"], NotInCopy, "docs/none” is not in"),
+        ({}, [b"/vol/vol1/docs/none"], NotInCopy, "docs/none” was not there"),
         ({}, [b"/vol/vol2/one"], NotInCopy, "/vol/vol2/one” is not in"),
     ],
     ids=["kind of server", "type", "no history", "no full", "no such file", "no such volume"],
@@ -118,8 +119,8 @@ def test_a_kill_aborts_it_at_the_file_server_and_leaves_no_lock(copier: Copier) 
 
 
 def a_file(path: str, node: int, **more: Any) -> Wanted:
-    given = {"path": path.encode(), "original": path.encode(), "kind": "f", "place": node * 512, "size": 1, **more}
-    return Wanted(node=node, **given)
+    given = {"path": path.encode(), "original": path.encode(), "kind": "f", "fh_info": node * 512, "size": 1, **more}
+    return Wanted(dump=0, node=node, **given)
 
 
 @pytest.mark.parametrize("limit", [Limit(names=3, bytes=10_000), Limit(names=100, bytes=130)], ids=["names", "bytes"])

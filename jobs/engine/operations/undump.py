@@ -14,7 +14,7 @@ from typing import Final
 
 from ..clock import Clock
 from ..errors import InvalidOptions, MediaRefused, NoSpace
-from ..events import Control, Level, Notice, PhaseName, PhaseStarted, Progress, Sink
+from ..events import Control, FileFailed, Level, Notice, PhaseName, PhaseStarted, Progress, Sink
 from ..ids import FileId
 from ..media.base import Media
 from ..ndmp.login import Capabilities, Server, capabilities, connect
@@ -29,14 +29,16 @@ from ..repository.lock import RepositoryLock
 from ..repository.reader import BlobReader
 from ..repository.repository import Repository
 from ..repository.stored_file import StoredFile
+from .dump_chain import Wanted
 from .restoring.waiting import wait_for
 from .undumping.merging import wanted_of
-from .undumping.names import Limit, Places, Wanted, in_order, pieces
+from .undumping.names import Limit, Places, in_order, is_folder, pieces
 from .undumping.steps import Step, by_content, named, require_fit, step_of
 from .undumping.stored import StoredDump, chain_of
 from .undumping.tally import Tally
 
 _LINES_TOLD: Final = 20
+_LOST: Final = "the file server named it, and none of the dumps holds it"
 _NOT_STRIPPED: Final = StoredPath(b"")
 
 
@@ -97,7 +99,7 @@ class _Undump:
         self._plan, self._reader = plan, reader
         self._sink, self._control, self._clock = sink, control, clock
         self._places = Places(target=plan.target, strip_prefix=plan.strip_prefix)
-        self._warnings = 0
+        self._warnings = self._lost = 0
 
     def run(self) -> RestoreResult:
         parts = [
@@ -105,8 +107,7 @@ class _Undump:
             for content, paths in by_content(self._plan.content, self._plan.paths).items()
         ]
         self._sink.emit(PhaseStarted(phase=PhaseName.SCAN))
-        merged = [(chain, wanted_of(self._reader, chain, paths) if paths else None) for chain, paths in parts]
-        self._control.check()
+        merged = [(chain, self._wanted(chain, paths) if paths else None) for chain, paths in parts]
         with connect(self._plan.server, self._control, waits=self._plan.waits) as session:
             told = capabilities(session)
             steps = [step for chain, wanted in merged for step in self._steps(chain, wanted, told)]
@@ -117,6 +118,15 @@ class _Undump:
         self._sink.emit(PhaseStarted(phase=PhaseName.FINISH))
         self._sink.emit(Progress(counters=tally.counters()))
         return RestoreResult(counters=tally.counters(), warnings=self._warnings)
+
+    def _wanted(self, chain: Sequence[StoredDump], paths: Sequence[bytes]) -> list[list[Wanted]]:
+        top = chain[0].content.rstrip(b"/") + b"/"
+
+        def lost(path: bytes) -> None:
+            self._lost += 1
+            self._sink.emit(FileFailed(path=top + path, error=_LOST, code="file-not-recovered"))
+
+        return wanted_of(self._reader, chain, paths, beat=self._control.check, lost=lost)
 
     def _steps(
         self, chain: Sequence[StoredDump], wanted: Sequence[Sequence[Wanted]] | None, told: Capabilities
@@ -155,7 +165,7 @@ class _Undump:
                 "no-direct-access", "The file server knows no direct access: the images are read from the start."
             )
             return False
-        if any(entry.place is None for entries in wanted for entry in entries):
+        if any(entry.fh_info is None for entries in wanted for entry in entries):
             self._warn(
                 "no-direct-access",
                 "The file history does not tell where files are in the images: they are read from the start.",
@@ -165,10 +175,11 @@ class _Undump:
 
     def _tally(self, steps: Sequence[Step]) -> Tally:
         chosen = [step.piece for step in steps if step.piece is not None]
-        files = sum(not entry.is_folder for piece in chosen for entry in piece.wanted)
+        files = sum(not is_folder(entry) for piece in chosen for entry in piece.wanted)
         return Tally(
             self._sink,
             self._clock,
+            exceptions=self._lost,
             files_total=files if len(chosen) == len(steps) else self._plan.files_expected,
             bytes_total=sum(step.expected_bytes for step in steps),
         )
@@ -182,7 +193,7 @@ class _Undump:
         tally.begin(dump.label, expected_bytes=step.expected_bytes)
         result = recover(session, order, StoredFile(self._reader, dump.image), progress=tally.sent)
         wanted = step.piece.wanted if step.piece else ()
-        folders = sum(entry.is_folder for entry in wanted)
+        folders = sum(is_folder(entry) for entry in wanted)
         tally.end(files=len(wanted) - folders, folders=folders)
         self._tell(step, result, tally)
 

@@ -2,61 +2,44 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Sequence
 
-from ...errors import EngineUnsupported, NotInCopy
+from ...errors import HistoryUnusable
+from ...repository.layout import BlobKind
 from ...repository.reader import BlobReader
-from .names import Wanted
-from .stored import StoredDump, read_whole
+from ...repository.tree import Node
+from ..dump_chain import DumpChain, Lost, Wanted
+from .stored import StoredDump
 
-_LARGEST: Final = 1 << 30
 
+def wanted_of(
+    reader: BlobReader,
+    chain: Sequence[StoredDump],
+    paths: Sequence[bytes],
+    *,
+    beat: Callable[[], None],
+    lost: Lost,
+) -> list[list[Wanted]]:
+    """For each dump of the chain what of ``paths``, with all below them, comes from it.
 
-def wanted_of(reader: BlobReader, chain: Sequence[StoredDump], paths: Sequence[bytes]) -> list[list[Wanted]]:
-    """For each dump of the chain what of ``paths``, with all below them, comes from it. Raises NotInCopy,
-    EngineUnsupported where a dump has no file history."""
-    tree: dict[int, dict[bytes, int]] = {}
-    known: dict[int, tuple[int, bytes, str, int | None, int | None]] = {}
-    root = 0
-    for number, dump in enumerate(chain):
-        if dump.history is None:
-            raise EngineUnsupported("The file server gave no file history: only whole volumes can be restored.")
-        header, *records = map(json.loads, read_whole(reader, dump.history, largest=_LARGEST).splitlines())
-        root = header["root"] or root
-        folders: dict[int, dict[bytes, int]] = {}
-        held: dict[int, Any] = {}
-        for record in records:
-            if record[0] == "d" and record[3] not in {".", ".."}:
-                folders.setdefault(record[1], {})[record[3].encode("utf-8", "surrogateescape")] = record[2]
-            elif record[0] == "d" and record[3] == ".":
-                folders.setdefault(record[1], {})
-                root = root or record[1]
-            elif record[0] == "n":
-                held[record[1]] = record
-        for node in held:
-            tree.pop(node, None)
-        tree |= folders
-        for path, node in _walk(tree, root, b""):
-            if node in held:
-                _, _, kind, _, _, _, size, _, place = held[node]
-                known[node] = (number, path, kind, size, place)
+    Paths are relative to the content path. ``beat`` is called now and then and may raise; ``lost`` is told what the
+    file server named and no dump holds. Raises NotInCopy for a path that was not there, HistoryUnusable where a dump
+    has no list of files, NoSpace.
+    """
     found: list[list[Wanted]] = [[] for _ in chain]
-    for path in paths:
-        node = root
-        for name in filter(None, path.split(b"/")):
-            if name not in tree.get(node, {}):
-                raise NotInCopy(f"“{path.decode('utf-8', 'backslashreplace')}” is not in this backup copy.")
-            node = tree[node][name]
-        for below, inside in [(path.strip(b"/"), node), *_walk(tree, node, path.strip(b"/"))]:
-            number, original, kind, size, place = known[inside]
-            found[number].append(Wanted(below, original, kind, inside, place, size))
+    with DumpChain(beat=beat) as merged:
+        for dump in chain:
+            if dump.history is None:
+                raise HistoryUnusable(
+                    f"The file server gave no list of files with its dump of {dump.label}: only whole volumes can be "
+                    "restored.",
+                    hint="Restore the whole volume to another path and take the files from there.",
+                )
+            merged.add(_pieces(reader, dump.history))
+        for entry in merged.wanted(paths, lost=lost):
+            found[entry.dump].append(entry)
     return found
 
 
-def _walk(tree: dict[int, dict[bytes, int]], node: int, path: bytes) -> Iterator[tuple[bytes, int]]:
-    for name, child in tree.get(node, {}).items():
-        below = path + b"/" + name if path else name
-        yield below, child
-        yield from _walk(tree, child, below)
+def _pieces(reader: BlobReader, node: Node) -> Iterator[bytes]:
+    return (reader.read(BlobKind.DATA, blob) for blob in node.content)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from ...ndmp.values import UNKNOWN, WantedName
+from ..dump_chain import Wanted
 from ..restoring.selection import split_path
 
 BLOCK_BYTES: Final = 2_048
@@ -19,24 +20,6 @@ _BYTES_OF_A_WHOLE_READING: Final = 8 << 20
 _COMMAND_LINE_BYTES: Final = 1_600
 """Of names. Amanda's ndmjob hands a command line of at most 4,096 bytes to a shell, the environment among it."""
 _PLAIN: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-")
-
-
-class Wanted(NamedTuple):
-    """A path of the point and the dump's own name of it. Both without the leading slash, seen from the content path.
-
-    ``kind`` is a letter as in a catalog, ``d`` a folder. ``place`` is ``fh_info``; it and ``node`` may be unknown.
-    """
-
-    path: bytes
-    original: bytes
-    kind: str
-    node: int | None
-    place: int | None
-    size: int | None
-
-    @property
-    def is_folder(self) -> bool:
-        return self.kind == "d"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +62,10 @@ class Piece(NamedTuple):
     names: tuple[WantedName, ...]
 
 
+def is_folder(entry: Wanted) -> bool:
+    return entry.kind == "d"
+
+
 def in_order(wanted: Sequence[Wanted], *, is_direct: bool) -> Iterator[list[Wanted]]:
     """Names in rounds. With direct access folders come last, so that they keep their times.
 
@@ -86,11 +73,11 @@ def in_order(wanted: Sequence[Wanted], *, is_direct: bool) -> Iterator[list[Want
     round names are in the order of the image, and the names of one file together, so that it stays one.
     """
     holding = {entry.path.rpartition(b"/")[0] for entry in wanted}
-    late = [entry for entry in wanted if is_direct and entry.is_folder and entry.path in holding]
-    early = [entry for entry in wanted if not (is_direct and entry.is_folder and entry.path in holding)]
+    late = [entry for entry in wanted if is_direct and is_folder(entry) and entry.path in holding]
+    early = [entry for entry in wanted if not (is_direct and is_folder(entry) and entry.path in holding)]
     for chosen in (early, late):
         if chosen:
-            yield sorted(chosen, key=lambda entry: (entry.place or 0, entry.node or 0, entry.path))
+            yield sorted(chosen, key=lambda entry: (entry.fh_info or 0, entry.node or 0, entry.path))
 
 
 def pieces(wanted: Iterable[Wanted], *, content: bytes, places: Places, limit: Limit) -> Iterator[Piece]:
@@ -126,7 +113,7 @@ def _piece(wanted: Sequence[Wanted], content: bytes, places: Places) -> Piece:
             original_path=entry.original,
             destination_path=places.of(_live(content, entry.path)),
             node=UNKNOWN if entry.node is None else entry.node,
-            fh_info=UNKNOWN if entry.place is None else entry.place,
+            fh_info=UNKNOWN if entry.fh_info is None else entry.fh_info,
         )
         for entry in wanted
     )

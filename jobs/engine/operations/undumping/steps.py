@@ -45,7 +45,7 @@ def by_content(content: Sequence[StoredPath], paths: Sequence[StoredPath]) -> di
 
 
 def step_of(dump: StoredDump, piece: Piece, *, is_direct: bool) -> Step:
-    places = {entry.place: entry.size or 0 for entry in piece.wanted}
+    places = {entry.fh_info: entry.size for entry in piece.wanted}
     direct_bytes = sum(places.values()) + BLOCK_BYTES * len(places)
     return Step(
         dump=dump,

@@ -13,10 +13,13 @@ _PROGRESS_SECONDS: Final = 0.5
 class Tally:
     """Bytes are those of the images that were sent. One recovery after the other, each with what is expected of it."""
 
-    def __init__(self, sink: Sink, clock: Clock, *, files_total: int | None, bytes_total: int) -> None:
+    def __init__(
+        self, sink: Sink, clock: Clock, *, files_total: int | None, bytes_total: int, exceptions: int = 0
+    ) -> None:
         self._sink, self._clock = sink, clock
         self.files_total, self.bytes_total = files_total, bytes_total
-        self.files_done = self.folders_done = self.exceptions = 0
+        self.files_done = self.folders_done = 0
+        self.exceptions = exceptions
         self._sent = self._sending = 0
         """Of recoveries that are over, and of this one."""
         self._done = self._doing = self._expected = 0
