@@ -17,19 +17,23 @@ from jobs.engine.plan import Overwrite, RestorePlan, RestoreResult, StoredPath
 from jobs.models import BackupCopy, Job
 from jobs.restore_sources import Chosen, choose_source, sources_of
 from jobs.rules.restore_source import NoSource, SourceKind
+from jobs.runner import undump_restore
 from jobs.runner.opened_media import open_media
 from jobs.runner.references import ref_from_row, ref_of_replica, source_roots
 from jobs.runner.restore_findings import findings_of
 from jobs.runner.snapshot_sources import SnapshotSource, replica_losses
 from jobs.runner.task import Task
 from jobs.services.outcomes import Done, Outcome
-from jobs.services.restores import CHOSEN_COPY, EXPECTED, SOURCE, SOURCE_REASON, read_instead
+from jobs.services.restore_parameters import CHOSEN_COPY, DESTINATION, EXPECTED, SOURCE, SOURCE_REASON
+from jobs.services.restores import read_instead
 from policies.resolve import build_engine, media_password
 from snapcopy_site.lib.home import Home
 
 
 def run(task: Task) -> Outcome:
     """Restore what the parameters name. Files that could not be restored make it *completed with errors*."""
+    if DESTINATION in task.job.parameters:
+        return undump_restore.run(task)
     task.phase(PhaseName.PREPARE)
     obstacles: dict[int, str] = {}
     while True:

@@ -26,6 +26,7 @@ from .secondary import delete_replica, launch_secondary_copies, launch_secondary
 from .selection import refresh_selection
 from .source_guard import NothingFrozen, acknowledge_source, freeze_aging, guard_source
 from .spool import apply_spool
+from .undumps import launch_undump
 from .upkeep import launch_aging, launch_prune, launch_repair, launch_verify
 
 __all__ = [
@@ -67,6 +68,7 @@ __all__ = [
     "launch_snapshot_deletion",
     "launch_snapshots",
     "launch_test",
+    "launch_undump",
     "launch_verify",
     "mark_copies",
     "order_jobs",

@@ -13,7 +13,8 @@ from jobs.rules.waiting import Source
 from jobs.selectors import agents_of_media, node_figures, placement_lists
 from jobs.services.feeding import chosen_source, feed_of, is_fed_from_media
 from jobs.services.replicas import common_nodes, is_streamed, source_server_of, target_of
-from policies.models import AccessNode, Copy, CopyKind, Subclient
+from jobs.services.restore_parameters import DESTINATION
+from policies.models import AccessNode, Copy, CopyKind, FileServer, Subclient
 
 
 def lists_of(job: Job) -> placement.Lists:
@@ -91,6 +92,8 @@ def receiver_for(copy: Copy) -> placement.Chosen | placement.NoNode:
 
 def _of_restore(job: Job) -> placement.Lists:
     """RULES V2: any node, but what it reads and, in place, what it writes to must be reached from there (N1)."""
+    if DESTINATION in job.parameters:
+        return _of_undump(job)
     if job.subclient is None or (job.backup_copy_id is not None and not job.parameters.get("in_place")):
         return placement_lists(subclient=None, copy=job.copy)
     if job.replica is None:
@@ -101,6 +104,16 @@ def _of_restore(job: Job) -> placement.Lists:
         live = reach_of(job.subclient.file_server, job.subclient)
         there = there & live if there and live else there or live
     return placement.Lists(file_server_nodes=there or (), snap_agents=_agents(job.copy))
+
+
+def _of_undump(job: Job) -> placement.Lists:
+    """Who reaches the file server that writes the files; it says nothing where the subclient's own list is meant."""
+    there = FileServer.objects.filter(pk=job.parameters[DESTINATION]["id"]).first()
+    if there is None:
+        return placement_lists(subclient=None, copy=job.copy)
+    is_own = job.subclient is not None and job.subclient.file_server_id == there.pk
+    nodes = reach_of(there, job.subclient if is_own else None)
+    return placement.Lists(file_server_nodes=nodes or (), backup_agents=_agents(job.copy))
 
 
 def _of_storage(job: Job) -> placement.Lists:

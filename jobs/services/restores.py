@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
 
 from django.db import transaction
 
@@ -15,20 +14,10 @@ from jobs.rules.restore_source import NoSource
 from jobs.services.dispatch import dispatch
 from jobs.services.errors import CannotLaunch
 from jobs.services.launch import Actor, create_job
+from jobs.services.restore_parameters import CHOSEN_COPY, EXPECTED, IN_PLACE, LIVE, columns, told
+from jobs.services.undumps import refuse_dumps
 from policies import audit
 from policies.models import AccessNode, Copy
-
-SOURCE: Final = "source"
-"""Parameter of a restore job: the :class:`~jobs.rules.restore_source.SourceKind` it reads."""
-SOURCE_REASON: Final = "source_reason"
-CHOSEN_COPY: Final = "chosen_copy"
-"""Parameter: the id of the copy a person chose; missing = RULES V1 decided."""
-IN_PLACE: Final = "in_place"
-"""Parameter: the files go back to the paths they came from, on a node that reaches the live data."""
-EXPECTED: Final = "expected"
-"""Parameter: ``files`` and ``bytes`` that a dry run counted, for the progress."""
-LIVE: Final = "/"
-"""The target of a restore in place: stored paths are the live ones."""
 
 
 def launch_restore(
@@ -57,6 +46,7 @@ def launch_restore(
     ``dry_run``: nothing is written; the result tells conflicts and space. ``expected``: ``files`` and ``bytes``, for
     the progress. ``rather_not``: ids of copies that serve only where no other does, and why. Raises CannotLaunch.
     """
+    refuse_dumps(snapshot)
     within = _nodes_in_place(snapshot, node) if in_place else None
     if in_place:
         target, strip_prefix = LIVE, b""
@@ -78,7 +68,7 @@ def launch_restore(
         initiator=initiator,
         how=how,
         snapshot=snapshot,
-        **_columns(chosen),
+        **columns(chosen),
         parameters={
             "paths": [path.hex() for path in paths],
             "target": target,
@@ -88,7 +78,7 @@ def launch_restore(
             "dry_run": dry_run,
             **({IN_PLACE: True} if in_place else {}),
             **({EXPECTED: expected} if expected else {}),
-            **_told(chosen),
+            **told(chosen),
             **({CHOSEN_COPY: source.pk} if source else {}),
             **({"node": node.name} if node else {}),
         },
@@ -116,25 +106,11 @@ def read_instead(job_id: int, chosen: Chosen) -> None:
     """The source of a restore that runs could not be read any more: it reads another one from now on (RULES V1)."""
     with transaction.atomic():
         job = Job.objects.select_for_update(of=("self",)).get(pk=job_id)
-        columns = _columns(chosen)
-        for name, value in columns.items():
+        found = columns(chosen)
+        for name, value in found.items():
             setattr(job, name, value)
-        job.copy_label, job.parameters = chosen.source.copy.name, {**job.parameters, **_told(chosen)}
-        job.save(update_fields=[*columns, "copy_label", "parameters"])
-
-
-def _columns(chosen: Chosen) -> dict[str, Any]:
-    found = chosen.source
-    return {
-        "copy": found.copy,
-        "media_label": found.backup_copy.media.name if found.backup_copy else "",
-        "backup_copy": found.backup_copy,
-        "replica": found.replica,
-    }
-
-
-def _told(chosen: Chosen) -> dict[str, str]:
-    return {SOURCE: chosen.source.kind.value, SOURCE_REASON: chosen.reason}
+        job.copy_label, job.parameters = chosen.source.copy.name, {**job.parameters, **told(chosen)}
+        job.save(update_fields=[*found, "copy_label", "parameters"])
 
 
 def _nodes_in_place(snapshot: Snapshot, node: AccessNode | None) -> frozenset[str] | None:

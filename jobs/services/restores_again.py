@@ -9,7 +9,9 @@ from jobs.models import How, Initiator, Job, JobException, Snapshot
 from jobs.progress import note
 from jobs.services.errors import CannotLaunch
 from jobs.services.launch import Actor
-from jobs.services.restores import CHOSEN_COPY, EXPECTED, IN_PLACE, launch_restore
+from jobs.services.restore_parameters import CHOSEN_COPY, DESTINATION, EXPECTED, IN_PLACE
+from jobs.services.restores import launch_restore
+from jobs.services.undumps import undump_again
 from policies.models import AccessNode, Copy
 
 _COULD_NOT_BE_READ: Final = (
@@ -40,6 +42,10 @@ def restore_again(
     given = job.parameters
     paths = [bytes.fromhex(path) for path in given["paths"]]
     failed = failed_paths(job) if only_failed else []
+    if DESTINATION in given:
+        again = undump_again(job, snapshot, failed or paths, user=user, initiator=initiator, how=how)
+        _tell_failed(again, job, failed)
+        return again
     again = launch_restore(
         snapshot,
         Copy.objects.filter(pk=given.get(CHOSEN_COPY)).first(),
@@ -57,10 +63,14 @@ def restore_again(
         initiator=initiator,
         how=how,
     )
+    _tell_failed(again, job, failed)
+    return again
+
+
+def _tell_failed(again: Job, job: Job, failed: list[bytes]) -> None:
     if failed:
         many = "the one path" if len(failed) == 1 else f"the {len(failed):,} paths"
         note(again.pk, "only-the-failed", f"Only {many} that job {job.pk} could not restore.")
-    return again
 
 
 def launch_previewed(job: Job, *, user: Actor = None, initiator: str = Initiator.PERSON, how: str = How.WEB) -> Job:

@@ -21,9 +21,11 @@ from jobs.catalog.browsing import PAGE, Key, Order, Question, Sort, entries, fol
 from jobs.engine.errors import EngineError, NotInCopy
 from jobs.models import CatalogState, Snapshot
 from jobs.restore_sources import sources_of
+from jobs.rules.restore_source import SourceKind
 from jobs.selectors_pages.restore import restore_points
 from jobs.selectors_pages.time_line import time_line
 from jobs.services.catalog import catalogable
+from jobs.services.undumps import is_dumped
 from policies.selectors.visible import visible_subclients
 from snapcopy_site.lib.roles import operator_required
 
@@ -103,7 +105,7 @@ def browse(request: HttpRequest, pk: int) -> HttpResponse:
         "copy_query": query_of_copy(chosen),
         "and_copy": and_copy,
         "sources": sources,
-        "is_readable": bool(sources),
+        "is_readable": bool(sources) and not is_dumped(point),
         "is_catalogued": is_catalogued,
     }
     try:
@@ -111,7 +113,10 @@ def browse(request: HttpRequest, pk: int) -> HttpResponse:
             context |= _from_catalog(request, point, path, wish)
         else:
             context |= {"can_catalog": catalogable(point.subclient).filter(pk=pk).exists()}
-            context |= uncatalogued(request, point, path, sources=sources, chosen=chosen)
+            if is_dumped(point) and any(source.kind is SourceKind.MEDIA for source in sources):
+                context |= {"volumes": _volumes(point)}
+            else:
+                context |= uncatalogued(request, point, path, sources=sources, chosen=chosen)
     except EngineError as error:
         context |= {"error": error}
     return render(request, "jobs/browse.html", context, status=_status(context.get("error")))
@@ -171,6 +176,12 @@ def _from_catalog(request: HttpRequest, point: Snapshot, path: bytes, wish: Wish
     page = entries(question, after=after, before=before)
     rows = catalog_listing(path, page, versions_url=_versions_url(point), last_seen_url=last_seen)
     return {**found, "folder": folder, "listing": rows}
+
+
+def _volumes(point: Snapshot) -> list[dict[str, str]]:
+    """What can be named of a dump before it is catalogued."""
+    paths = [os.fsencode(path) for path in point.content]
+    return [{"name": display(path), "query": query_of_path(path)} for path in paths]
 
 
 def _headings(wish: Wish, query: QueryDict) -> list[dict[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
@@ -12,10 +11,13 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from jobs import services
+from jobs.dump_forms import DumpRestoreForm, initial_of_dumps
 from jobs.forms import RestoreForm, initial_of
-from jobs.models import Operation, Snapshot
+from jobs.models import Job, Operation, Snapshot
 from jobs.selectors_pages.restore import newest_points, restore_point, restore_points
 from jobs.services import JobRefusal
+from jobs.services.restore_parameters import DESTINATION
+from jobs.services.undumps import is_dumped
 from jobs.visible import visible_copies, visible_jobs
 from policies.models import Copy
 from policies.selectors.visible import Person, visible_subclients
@@ -88,19 +90,20 @@ def start_restore(request: HttpRequest, pk: int) -> HttpResponse:
         messages.warning(request, "Choose files or folders first.")
         return redirect("browse", pk)
     folder = common_folder(paths)
-    form = RestoreForm(request.POST or None, folder=display(folder), initial=_as_before(request))
+    is_dump = is_dumped(point)
+    form = _form(request, point, folder)
     if request.method == "POST" and form.is_valid():
-        is_preview = request.POST.get("order") == "preview"
+        is_preview = request.POST.get("order") == "preview" and not is_dump
         back = reverse("browse", args=(pk,))
         try:
-            job = services.launch_restore(
-                point,
-                chosen,
-                paths=() if paths == [b"/"] else paths,
-                dry_run=is_preview,
-                user=request.user,
-                **form.data_for_launch(folder),
-            )
+            wanted = () if paths == [b"/"] else paths
+            given = form.data_for_launch(folder)
+            if is_dump:
+                job = services.launch_undump(point, chosen, paths=wanted, user=request.user, **given)
+            else:
+                job = services.launch_restore(
+                    point, chosen, paths=wanted, dry_run=is_preview, user=request.user, **given
+                )
         except JobRefusal as refusal:
             messages.warning(request, f"{refusal} {refusal.hint}".strip())
             return redirect("job", refusal.job.pk) if refusal.job else redirect(back)
@@ -110,18 +113,30 @@ def start_restore(request: HttpRequest, pk: int) -> HttpResponse:
         return redirect("job", job.pk)
     rows = [{"name": display(path), "digits": path.hex()} for path in paths]
     context = {"point": point, "form": form, "paths": rows, "chosen": chosen, "copy_query": query_of_copy(chosen)}
-    return render(request, "jobs/restore_start.html", context)
+    return render(request, "jobs/restore_start.html", context | {"is_dump": is_dump})
 
 
-def _as_before(request: HttpRequest) -> dict[str, Any]:
+def _form(request: HttpRequest, point: Snapshot, folder: bytes) -> RestoreForm | DumpRestoreForm:
+    """A dump's files are written by a file server, all others by a node."""
+    like = _like(request)
+    if not is_dumped(point):
+        before = {} if like is None or DESTINATION in like.parameters else initial_of(like)
+        return RestoreForm(request.POST or None, folder=display(folder), initial=before)
+    return DumpRestoreForm(
+        request.POST or None,
+        subclient=point.subclient,
+        user=request.user,
+        folder=display(folder),
+        initial=initial_of_dumps(like, point.subclient) if like and DESTINATION in like.parameters else {},
+    )
+
+
+def _like(request: HttpRequest) -> Job | None:
     """``like``: the number of a restore whose answers the form begins with."""
     like = request.GET.get("like", "")
-    job = (
-        visible_jobs(request.user).filter(pk=int(like), operation=Operation.RESTORE).first()
-        if like.isdecimal()
-        else None
-    )
-    return initial_of(job) if job is not None else {}
+    if not like.isdecimal():
+        return None
+    return visible_jobs(request.user).filter(pk=int(like), operation=Operation.RESTORE).first()
 
 
 def point_or_404(pk: int, user: Person) -> Snapshot:

@@ -1,4 +1,7 @@
-"""``restore FILESERVER/SUBCLIENT --to DIRECTORY | --in-place``: from whatever copy has the data (RULES V)."""
+"""``restore FILESERVER/SUBCLIENT --to DIRECTORY | --in-place``: from whatever copy has the data (RULES V).
+
+What was dumped goes back to an NDMP file server, which has its own options and takes few of the others.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,9 @@ from jobs.management.times import moment_at
 from jobs.models import Job, Snapshot, SnapshotState
 from jobs.rules import states
 from jobs.selectors_pages.restore import restore_points
-from jobs.services import CannotLaunch, launch_restore
-from policies.models import AccessNode, Copy, CopyKind, Subclient
+from jobs.services import CannotLaunch, launch_restore, launch_undump
+from jobs.services.undumps import is_dumped
+from policies.models import AccessNode, Copy, CopyKind, FileServer, Subclient
 from snapcopy_site.lib.templatetags.units import bytes_text
 
 _OVERWRITE = {"never": Overwrite.NEVER, "if-newer": Overwrite.IF_NEWER, "always": Overwrite.ALWAYS}
@@ -28,7 +32,9 @@ class Command(JobCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         self.add_job_arguments(parser)
         where = parser.add_mutually_exclusive_group(required=True)
-        where.add_argument("--to", metavar="DIRECTORY", help="absolute path on the node")
+        where.add_argument(
+            "--to", metavar="DIRECTORY", help="absolute path on the node; of dumps, on the NDMP file server"
+        )
         where.add_argument("--in-place", action="store_true", help="to the paths they came from")
         when = parser.add_mutually_exclusive_group()
         when.add_argument("--at", metavar="TIME", help="a time, or a day for its end: the last point before it")
@@ -37,10 +43,16 @@ class Command(JobCommand):
         )
         parser.add_argument("--path", action="append", default=[], help="absolute path to restore; default: everything")
         parser.add_argument("--copy", help="name of the copy to read; default: snapshots first, then by precedence")
-        parser.add_argument("--overwrite", choices=sorted(_OVERWRITE), default="if-newer")
+        parser.add_argument("--overwrite", choices=sorted(_OVERWRITE), help="default: if-newer")
         parser.add_argument("--node", help="access node; default: one that reaches what is read and written")
         parser.add_argument("--strip", default="", metavar="PATH", help="leave out this leading part of stored paths")
         parser.add_argument("--no-metadata", action="store_true", help="contents only")
+        parser.add_argument(
+            "--file-server", metavar="NAME", help="of dumps: another NDMP file server of the same kind that writes them"
+        )
+        parser.add_argument(
+            "--no-direct", action="store_true", help="of dumps: read the images from their beginning, all of them"
+        )
         parser.add_argument(
             "--dry-run", action="store_true", help="write nothing; wait and tell what would be done, and the conflicts"
         )
@@ -51,19 +63,17 @@ class Command(JobCommand):
         point = _find_point(found, options["snapshot"], options["at"], copy)
         if options["in_place"] and options["strip"]:
             raise CommandError("--strip has no meaning with --in-place.", returncode=int(ExitCode.USAGE))
+        launch = _undump if is_dumped(point) else _restore
         try:
-            job = launch_restore(
+            job = launch(
                 point,
                 copy,
+                options,
                 paths=[os.fsencode(path) for path in options["path"]],
                 target=options["to"] or "",
                 in_place=options["in_place"],
                 node=_find_node(options["node"]),
-                overwrite=_OVERWRITE[options["overwrite"]],
-                with_metadata=not options["no_metadata"],
                 strip_prefix=os.fsencode(options["strip"]),
-                dry_run=options["dry_run"],
-                **BY_SCRIPT,
             )
         except CannotLaunch as refusal:
             raise refused(refusal) from refusal
@@ -94,6 +104,44 @@ class Command(JobCommand):
         more = found["conflicts_total"] - min(len(found["conflicts"]), _CONFLICTS_PRINTED)
         if more > 0:
             self.stdout.write(f"  and {more} more; --json names up to 500")
+
+
+def _restore(point: Snapshot, copy: Copy | None, options: dict[str, Any], **given: Any) -> Job:
+    if options["file_server"] or options["no_direct"]:
+        raise CommandError(
+            f"{point.subclient.path} is not dumped: --file-server and --no-direct have no meaning.",
+            returncode=int(ExitCode.USAGE),
+        )
+    return launch_restore(
+        point,
+        copy,
+        overwrite=_OVERWRITE[options["overwrite"] or "if-newer"],
+        with_metadata=not options["no_metadata"],
+        dry_run=options["dry_run"],
+        **given,
+        **BY_SCRIPT,
+    )
+
+
+def _undump(point: Snapshot, copy: Copy | None, options: dict[str, Any], **given: Any) -> Job:
+    for name in ("overwrite", "no_metadata", "dry_run"):
+        if options[name]:
+            raise CommandError(
+                f"--{name.replace('_', '-')} has no meaning: the file server writes the files of "
+                f"{point.subclient.path} itself, with all it knows of them, over what is there.",
+                returncode=int(ExitCode.USAGE),
+            )
+    server = _find_server(options["file_server"])
+    return launch_undump(point, copy, file_server=server, is_direct=not options["no_direct"], **given, **BY_SCRIPT)
+
+
+def _find_server(name: str | None) -> FileServer | None:
+    if name is None:
+        return None
+    try:
+        return FileServer.objects.get(name=name)
+    except FileServer.DoesNotExist:
+        raise CommandError(f"There is no file server {name}.", returncode=int(ExitCode.USAGE)) from None
 
 
 def _find_point(subclient: Subclient, snapshot: str, at: str | None, copy: Copy | None) -> Snapshot:
