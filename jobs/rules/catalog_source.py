@@ -1,7 +1,8 @@
 """RULES S4: from what a snapshot is catalogued: the cheapest that has all of it. Pure.
 
-A backup copy's trees know what changed without a look at the source; a snapshot is compared with the last catalogued
-one where the storage can tell what changed; what is left is a full scan.
+What was dumped has a list of files beside its image, and that alone tells what is in it. Else a backup copy's trees
+know what changed without a look at the source; a snapshot is compared with the last catalogued one where the storage
+can tell what changed; what is left is a full scan.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from enum import StrEnum
 
 class CatalogSource(StrEnum):
     TREES = "trees"
+    DUMPS = "dumps"
     SNAPSHOT = "snapshot"
     NOTHING = "nothing"
 
@@ -23,7 +25,7 @@ class CatalogFacts:
     ``has_complete_copy``, ``has_partial_copy``: a backup copy of the snapshot is on media; ``base_is_beside``: one of
     the base is in the same repository. ``has_snapshot``, ``base_has_snapshot``: they are on the storage. ``can_diff``:
     the storage tells what changed between two. ``same_content``: both have the same content paths.
-    ``media_only``: the storage is not to be asked.
+    ``media_only``: the storage is not to be asked. ``is_dumped``: its storage is read as the stream of a dump only.
     """
 
     has_base: bool
@@ -35,6 +37,7 @@ class CatalogFacts:
     can_diff: bool = False
     same_content: bool = True
     media_only: bool = False
+    is_dumped: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +51,8 @@ class CatalogChoice:
 
 def choose_catalog_source(facts: CatalogFacts) -> CatalogChoice:
     """Trees before the storage when they tell the difference; a partial copy only where nothing has all of it."""
+    if facts.is_dumped:
+        return _dumped(facts)
     asks_storage = facts.has_snapshot and not facts.media_only
     if facts.has_complete_copy and facts.has_base and facts.base_is_beside:
         return CatalogChoice(
@@ -80,6 +85,17 @@ def choose_catalog_source(facts: CatalogFacts) -> CatalogChoice:
         source=CatalogSource.NOTHING,
         is_whole=True,
         reason="Neither the snapshot nor a backup copy of it is there any more.",
+    )
+
+
+def _dumped(facts: CatalogFacts) -> CatalogChoice:
+    if facts.has_complete_copy or facts.has_partial_copy:
+        reason = "The lists of files beside its dump and those it was built on were put over each other."
+        return CatalogChoice(source=CatalogSource.DUMPS, is_whole=True, reason=reason)
+    return CatalogChoice(
+        source=CatalogSource.NOTHING,
+        is_whole=True,
+        reason="The file server tells which files there are only while it is copied, and no backup copy is on media.",
     )
 
 

@@ -14,14 +14,24 @@ from pathlib import Path
 from typing import Final, Self
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from jobs.catalog.loading import Loaded, load
-from jobs.engine.errors import EngineError, SnapshotMissing, Stopped
+from jobs.dump_chains import dump_chain, streaming_engines
+from jobs.engine.errors import (
+    EngineError,
+    HistoryUnusable,
+    MediaUnavailable,
+    NotInCopy,
+    RepositoryDamaged,
+    SnapshotMissing,
+    Stopped,
+)
 from jobs.engine.events import Counters, FileFailed, Level, PhaseName, Progress
 from jobs.engine.ids import BlobId, FileId
 from jobs.engine.operations.catalog import Change, Eyes, list_snapshot, list_trees, snapshot_changes, tree_changes
+from jobs.engine.operations.dump_chaining.listing import DumpListing
 from jobs.engine.plan import SourceRoot, StoredPath
 from jobs.engine.repository.index_load import load_index
 from jobs.engine.repository.reader import BlobReader
@@ -36,6 +46,7 @@ from jobs.rules.catalog_source import CatalogChoice, CatalogFacts, CatalogSource
 from jobs.runner.opened_media import open_media
 from jobs.runner.references import ref_from_row
 from jobs.runner.task import Task
+from jobs.services.catalog import can_be_listed
 from policies.models import Media
 from policies.resolve import build_engine, media_password
 from snapcopy_site.lib.home import Home
@@ -56,7 +67,8 @@ class Cataloguer:
     media_only: bool = False
     told: int = 0
     failures: int = 0
-    _unread_paths: list[str] = field(default_factory=list)
+    _unread: tuple[str, str] = ("", "")
+    _unread_count: int = 0
     _readers: dict[int, BlobReader] = field(default_factory=dict)
     _stack: ExitStack = field(default_factory=ExitStack)
 
@@ -95,14 +107,8 @@ class Cataloguer:
     ) -> tuple[Loaded, str]:
         if choice.source is CatalogSource.NOTHING:
             raise SnapshotMissing(choice.reason)
-        reason = choice.reason
         with ExitStack() as stack:
-            if choice.source is CatalogSource.TREES:
-                changes, is_whole = self._from_trees(snapshot, None if choice.is_whole else before), choice.is_whole
-            else:
-                base = None if choice.is_whole else before
-                changes, is_whole, problem = self._from_storage(snapshot, base, stack)
-                reason = f"All of the snapshot was listed, because {problem}." if problem else reason
+            changes, is_whole, reason = self._look(snapshot, before, choice, stack)
             with transaction.atomic():
                 loaded = load(
                     snapshot.subclient_id,
@@ -115,6 +121,20 @@ class Cataloguer:
                 Snapshot.objects.filter(pk=snapshot.pk).update(catalog_state=CatalogState.DONE, catalog_reason=reason)
         return loaded, reason
 
+    def _look(
+        self, snapshot: Snapshot, before: Snapshot | None, choice: CatalogChoice, stack: ExitStack
+    ) -> tuple[Iterator[Change], bool, str]:
+        """(what there is, whether that is everything, a sentence about how it was found)."""
+        base = None if choice.is_whole else before
+        if choice.source is CatalogSource.DUMPS:
+            listing = stack.enter_context(self._from_dumps(snapshot))
+            return listing.entries(), True, f"{choice.reason} {listing.doubt}".rstrip()
+        if choice.source is CatalogSource.TREES:
+            return self._from_trees(snapshot, base), choice.is_whole, choice.reason
+        changes, is_whole, problem = self._from_storage(snapshot, base, stack)
+        reason = f"All of the snapshot was listed, because {problem}." if problem else choice.reason
+        return changes, is_whole, reason
+
     def _from_trees(self, snapshot: Snapshot, base: Snapshot | None) -> Iterator[Change]:
         row = self._copy_to_read(snapshot, beside=base)
         if row is None:
@@ -126,13 +146,30 @@ class Cataloguer:
             return list_trees(reader, tree, roots, beat)
         return tree_changes(reader, (_tree_of(reader, beside), _roots_of(base)), (tree, roots), beat)
 
+    def _from_dumps(self, snapshot: Snapshot) -> DumpListing:
+        """By the first copy whose chain is whole. Raises what is wrong with the last one."""
+        problem: EngineError = SnapshotMissing("Its backup copy went meanwhile.")
+        for row in self._copies(snapshot):
+            if row is self.committed and row.job is not None:
+                row.level_number = row.job.level_number
+            try:
+                chain, reader = dump_chain(row), self._reader(row.media)
+                trees = [_tree_of(reader, link) for link in chain]
+                return DumpListing(reader, trees, _roots_of(snapshot), self._eyes())
+            except (NotInCopy, HistoryUnusable, RepositoryDamaged, MediaUnavailable) as error:
+                problem = error
+        raise problem
+
+    def _eyes(self) -> Eyes:
+        return Eyes(beat=self.task.orders.check, failed=self._tell_of)
+
     def _from_storage(
         self, snapshot: Snapshot, base: Snapshot | None, stack: ExitStack
     ) -> tuple[Iterator[Change], bool, str]:
         """(what there is, whether that is everything, why it is although a difference was wanted)."""
         engine = build_engine(snapshot.subclient.file_server)
         roots = stack.enter_context(engine.open(ref_from_row(snapshot)))
-        eyes = Eyes(beat=self.task.orders.check, failed=self._unread)
+        eyes = self._eyes()
         problem = ""
         if base is not None:
             problem = "the last catalogued snapshot is gone"
@@ -148,11 +185,16 @@ class Cataloguer:
 
     def _facts(self, snapshot: Snapshot, base: Snapshot | None) -> CatalogFacts:
         rows = {row.state for row in self._copies(snapshot)}
+        complete, partial = CopyState.COPIED in rows, CopyState.PARTIAL in rows
+        if snapshot.engine in streaming_engines():
+            return CatalogFacts(
+                has_base=base is not None, has_complete_copy=complete, has_partial_copy=partial, is_dumped=True
+            )
         engine = None if self.media_only or not snapshot.is_present else build_engine(snapshot.subclient.file_server)
         return CatalogFacts(
             has_base=base is not None,
-            has_complete_copy=CopyState.COPIED in rows,
-            has_partial_copy=CopyState.PARTIAL in rows,
+            has_complete_copy=complete,
+            has_partial_copy=partial,
             base_is_beside=base is not None and self._copy_to_read(snapshot, beside=base, is_strict=True) is not None,
             has_snapshot=engine is not None and snapshot.engine == engine.name,
             base_has_snapshot=engine is not None
@@ -195,16 +237,19 @@ class Cataloguer:
         self.task.orders.check()
         self.task.recorder.emit(Progress(counters=Counters(files_done=self.told + told)))
 
-    def _unread(self, failed: FileFailed) -> None:
+    def _tell_of(self, failed: FileFailed) -> None:
         """The snapshot or copy that left it out is who failed; here it is told once, for all of them."""
-        self._unread_paths.append(display(failed.path))
+        if not self._unread_count:
+            self._unread = display(failed.path), failed.error
+        self._unread_count += 1
 
     def _tell_unread(self, snapshot: Snapshot) -> None:
-        if paths := self._unread_paths:
-            more = f" and {len(paths) - 1:,} more" if len(paths) > 1 else ""
-            sentence = f"In the catalog of {snapshot.name} {paths[0]}{more} is missing: it could not be read."
+        if count := self._unread_count:
+            path, why = self._unread
+            more = f" and {count - 1:,} more" if count > 1 else ""
+            sentence = f"In the catalog of {snapshot.name} {path}{more} is missing: {why}."
             self.task.tell("catalog-unread", sentence, level=Level.WARNING)
-            self._unread_paths = []
+            self._unread_count = 0
 
     def _failed(self, snapshot: Snapshot, why: str) -> None:
         self.failures += 1
@@ -220,7 +265,7 @@ def catalog_phase(task: Task, snapshot: Snapshot, *, committed: BackupCopy | Non
 
     Killed and suspended jobs leave it for later: what the job was for is done.
     """
-    waiting = waiting_for_catalog(snapshot.subclient_id, until=snapshot.taken_at)
+    waiting = waiting_for_catalog(snapshot.subclient_id, until=snapshot.taken_at, committed=committed)
     if not waiting:
         return 0
     task.phase(PhaseName.CATALOG)
@@ -231,11 +276,14 @@ def catalog_phase(task: Task, snapshot: Snapshot, *, committed: BackupCopy | Non
     return 0
 
 
-def waiting_for_catalog(subclient_id: int, *, until: datetime | None = None) -> list[Snapshot]:
-    """Snapshots that are to be catalogued, oldest first."""
+def waiting_for_catalog(
+    subclient_id: int, *, until: datetime | None = None, committed: BackupCopy | None = None
+) -> list[Snapshot]:
+    """Snapshots that are to be catalogued, oldest first; what can be listed only once it is copied waits for that."""
     rows = Snapshot.objects.filter(subclient=subclient_id, catalog_state__in=WAITS)
     if until is not None:
         rows = rows.filter(taken_at__lte=until)
+    rows = rows.filter(can_be_listed() | Q(pk=committed.snapshot_id if committed is not None else None))
     return list(rows.select_related("subclient__file_server").order_by("taken_at", "pk"))
 
 

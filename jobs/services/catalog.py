@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from jobs.catalog.loading import forget_moment
+from jobs.dump_chains import streaming_engines
 from jobs.models import (
     BackupCopy,
     CatalogState,
@@ -56,7 +57,8 @@ def launch_catalog(
     if rebuild:
         states_asked.append(CatalogState.DONE)
     asked = Snapshot.objects.filter(subclient=subclient, catalog_state__in=states_asked)
-    if not (asked.filter(_has_data()) if everything or rebuild else asked).exists():
+    listable = asked.filter(can_be_listed())
+    if not (listable.filter(_has_data()) if everything or rebuild else listable).exists():
         raise NothingNew(f"Nothing of {subclient.path} is to be catalogued.")
     parameters: dict[str, Any] = {REBUILD: rebuild, EVERYTHING: everything, MEDIA_ONLY: media_only}
     try:
@@ -112,7 +114,9 @@ def forget_lost(subclients: QuerySet[Subclient] | None = None) -> int:
 
     Each is a transaction of its own, so that it may be stopped anywhere.
     """
-    lost = Snapshot.objects.exclude(_has_data()).exclude(catalog_state__in=(CatalogState.AGED, CatalogState.SKIPPED))
+    lost = Snapshot.objects.exclude(_has_data() | _is_awaited()).exclude(
+        catalog_state__in=(CatalogState.AGED, CatalogState.SKIPPED)
+    )
     if subclients is not None:
         lost = lost.filter(subclient__in=subclients)
     forgotten = 0
@@ -128,9 +132,23 @@ def forget_lost(subclients: QuerySet[Subclient] | None = None) -> int:
     return forgotten
 
 
+def can_be_listed() -> Q:
+    """Somebody can tell what is in the snapshot, or why not: of a dump that is only its copy (RULES S4)."""
+    return ~Q(engine__in=streaming_engines()) | _is_on_media()
+
+
 def _has_data() -> Q:
-    on_media = BackupCopy.objects.filter(snapshot=OuterRef("pk"), state__in=states.ON_MEDIA)
-    return Q(Exists(on_media)) | Q(state__in=(SnapshotState.PRESENT, SnapshotState.DELETING))
+    on_storage = Q(state__in=(SnapshotState.PRESENT, SnapshotState.DELETING)) & ~Q(engine__in=streaming_engines())
+    return _is_on_media() | on_storage
+
+
+def _is_on_media() -> Q:
+    return Q(Exists(BackupCopy.objects.filter(snapshot=OuterRef("pk"), state__in=states.ON_MEDIA)))
+
+
+def _is_awaited() -> Q:
+    """A point of which there will be a copy: it is not catalogued yet, and not lost."""
+    return Q(engine__in=streaming_engines(), state=SnapshotState.PRESENT, catalog_state__in=_WAITS)
 
 
 def _is_running(subclient: Subclient, job: Job) -> CannotLaunch:

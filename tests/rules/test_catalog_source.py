@@ -43,6 +43,14 @@ FACTS = st.builds(CatalogFacts, **{name: st.booleans() for name in CatalogFacts.
         ({"has_partial_copy": True, "has_snapshot": True}, "snapshot", True, "the first"),
         ({"has_partial_copy": True, "has_snapshot": True, "media_only": True}, "trees", True, "partial"),
         ({"has_snapshot": True, "media_only": True}, "nothing", True, "Neither"),
+        (
+            {"is_dumped": True, "has_base": True, "has_complete_copy": True, "base_is_beside": True},
+            "dumps",
+            True,
+            "lists",
+        ),
+        ({"is_dumped": True, "has_partial_copy": True}, "dumps", True, "lists of files"),
+        ({"is_dumped": True, "has_snapshot": True}, "nothing", True, "only while it is copied"),
     ],
 )
 def test_s4_the_cheapest_that_has_all_of_it(facts: dict[str, bool], source: str, is_whole: bool, words: str) -> None:
@@ -58,9 +66,15 @@ def test_s4_nothing_is_chosen_that_is_not_there_and_no_difference_without_a_base
         case CatalogSource.TREES:
             assert facts.has_complete_copy or facts.has_partial_copy
             assert choice.is_whole or facts.base_is_beside
+            assert not facts.is_dumped
+        case CatalogSource.DUMPS:
+            assert facts.is_dumped
+            assert choice.is_whole
+            assert facts.has_complete_copy or facts.has_partial_copy
         case CatalogSource.SNAPSHOT:
             assert facts.has_snapshot
             assert not facts.media_only
+            assert not facts.is_dumped
             assert choice.is_whole or (facts.base_has_snapshot and facts.can_diff and facts.same_content)
         case CatalogSource.NOTHING:
             assert not facts.has_complete_copy
