@@ -181,7 +181,8 @@ def _find_affected(cursor: CursorWrapper, given: Given, *, is_whole: bool) -> No
     cursor.execute(sql.AFFECTED)
     for statement in (sql.ALL_AFFECTED,) if is_whole else (sql.FOUND_AFFECTED, sql.GONE_AFFECTED):
         cursor.execute(statement, given)
-    cursor.execute("ANALYZE affected")
+    for statement in sql.INDEX_AFFECTED:
+        cursor.execute(statement)
 
 
 def _total(cursor: CursorWrapper, given: Given) -> None:

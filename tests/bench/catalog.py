@@ -8,18 +8,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
-import django
-
-from snapcopy_site import embedded
-from snapcopy_site.children import stop
-from snapcopy_site.lib.home import Home
+from .database import database
 
 
 def _arguments() -> argparse.Namespace:
@@ -38,28 +31,9 @@ def _arguments() -> argparse.Namespace:
 
 def main() -> None:
     arguments = _arguments()
-    path = arguments.home or Path(tempfile.mkdtemp(prefix="snapcopy-bench-", dir="/var/tmp"))
-    os.environ |= {
-        "SNAPCOPY_HOME": str(path.absolute()),
-        "SNAPCOPY_SECRET_KEY": "only-for-benchmarks-" + "x" * 40,
-        "DJANGO_SETTINGS_MODULE": "snapcopy_site.settings",
-    }
-    home = Home.current()
-    embedded.prepare(home)
-    # Only loading is quicker by these; nothing is written when it is measured.
-    settings = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_wal_size=8GB")
-    postgres = embedded.Postgres(home=home, settings=settings)
-    postgres.initialise()
-    child = postgres.start()
-    try:
-        embedded.wait_until_it_answers(postgres, child)
-        django.setup()
+    with database(arguments.home, keep=arguments.keep):
         measuring: Any = importlib.import_module("tests.bench.catalog_measuring")
         measuring.run(arguments, tell=lambda text: print(text, file=sys.stderr, flush=True))
-    finally:
-        stop(child, stop_signal=postgres.stop_signal, timeout_seconds=60)
-        if not arguments.keep:
-            shutil.rmtree(path, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -68,13 +68,13 @@ class ByNodes:
         for path in paths:
             self._pick(path)
         rows = self._store.execute(sql.PICKED)
-        for number, (dump, parent, name, path, kind, node, fh_info, size) in enumerate(rows):
+        for number, (dump, parent, name, path, kind, node, fh_info, size, was_so) in enumerate(rows):
             if number % 1_000 == 0:
                 self._beat()
             if dump is None:
                 lost(path[1:])
                 continue
-            original = self._original(dump, node, parent, name)
+            original = self._way(dump, parent) + b"/" + name if was_so else self._original(dump, node, parent, name)
             yield Wanted(dump, original[1:], path[1:], kind, unsigned(node), unsigned(fh_info), size or 0)
 
     def holds(self, path: bytes) -> bool:

@@ -93,7 +93,9 @@ PICK_BELOW: Final = f"{_PICK % 'p.path'} {_NAMES_OF_NOW} {_HOLDERS}\
  WHERE p.path = :folder OR (p.path >= :after AND p.path < :before)"
 
 PICKED: Final = """\
-SELECT dump, parent, name, path, kind, node, fh_info, size FROM picked ORDER BY dump, fh_info, path"""
+SELECT p.dump, p.parent, p.name, p.path, p.kind, p.node, p.fh_info, p.size, n.node IS NOT NULL
+FROM picked p LEFT JOIN names n ON n.parent = p.parent AND n.dump = p.dump AND n.name = p.name AND n.node = p.node
+ORDER BY p.dump, p.fh_info, p.path"""
 
 NAME_IN_DUMP: Final = """\
 SELECT parent, name FROM names WHERE node = :node AND dump <= :dump
