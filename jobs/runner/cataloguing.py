@@ -18,7 +18,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from jobs.catalog.loading import Loaded, load
-from jobs.dump_chains import dump_chain, streaming_engines
+from jobs.dump_chains import dump_chain
 from jobs.engine.errors import (
     EngineError,
     HistoryUnusable,
@@ -48,7 +48,7 @@ from jobs.runner.references import ref_from_row
 from jobs.runner.task import Task
 from jobs.services.catalog import can_be_listed
 from policies.models import Media
-from policies.resolve import build_engine, media_password
+from policies.resolve import build_engine, dump_stream_engines, media_password
 from snapcopy_site.lib.home import Home
 
 WAITS: Final = (CatalogState.PENDING, CatalogState.FAILED)
@@ -186,7 +186,7 @@ class Cataloguer:
     def _facts(self, snapshot: Snapshot, base: Snapshot | None) -> CatalogFacts:
         rows = {row.state for row in self._copies(snapshot)}
         complete, partial = CopyState.COPIED in rows, CopyState.PARTIAL in rows
-        if snapshot.engine in streaming_engines():
+        if snapshot.engine in dump_stream_engines():
             return CatalogFacts(
                 has_base=base is not None, has_complete_copy=complete, has_partial_copy=partial, is_dumped=True
             )

@@ -8,7 +8,6 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from jobs.catalog.loading import forget_moment
-from jobs.dump_chains import streaming_engines
 from jobs.models import (
     BackupCopy,
     CatalogState,
@@ -27,6 +26,7 @@ from jobs.services.errors import CannotLaunch, NothingNew
 from jobs.services.launch import Actor, create_job
 from jobs.services.launch_many import Launched, Scope, subclients_of
 from policies.models import Subclient
+from policies.resolve import dump_stream_engines
 
 REBUILD: Final = "rebuild"
 EVERYTHING: Final = "everything"
@@ -134,11 +134,11 @@ def forget_lost(subclients: QuerySet[Subclient] | None = None) -> int:
 
 def can_be_listed() -> Q:
     """Somebody can tell what is in the snapshot, or why not: of a dump that is only its copy (RULES S4)."""
-    return ~Q(engine__in=streaming_engines()) | _is_on_media()
+    return ~Q(engine__in=dump_stream_engines()) | _is_on_media()
 
 
 def _has_data() -> Q:
-    on_storage = Q(state__in=(SnapshotState.PRESENT, SnapshotState.DELETING)) & ~Q(engine__in=streaming_engines())
+    on_storage = Q(state__in=(SnapshotState.PRESENT, SnapshotState.DELETING)) & ~Q(engine__in=dump_stream_engines())
     return _is_on_media() | on_storage
 
 
@@ -148,7 +148,7 @@ def _is_on_media() -> Q:
 
 def _is_awaited() -> Q:
     """A point of which there will be a copy: it is not catalogued yet, and not lost."""
-    return Q(engine__in=streaming_engines(), state=SnapshotState.PRESENT, catalog_state__in=_WAITS)
+    return Q(engine__in=dump_stream_engines(), state=SnapshotState.PRESENT, catalog_state__in=_WAITS)
 
 
 def _is_running(subclient: Subclient, job: Job) -> CannotLaunch:

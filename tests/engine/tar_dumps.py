@@ -44,7 +44,14 @@ class TarDumps:
         lower = [index for index, other in enumerate(self.levels) if other < level]
         if lower:
             shutil.copy(self.state / f"{lower[-1]}.snapshot", snapshot)
-        command = ["tar", "-c", "--format=gnu", f"--listed-incremental={snapshot}", "-f", self.image(number)]
+        command: list[str | Path] = [
+            "tar",
+            "-c",
+            "--format=gnu",
+            f"--listed-incremental={snapshot}",
+            "-f",
+            self.image(number),
+        ]
         subprocess.run([*command, "-C", self.root, "."], check=True)
         lines: list[str] = []
         self.patch.setattr(ndmp_formatter, "say", lines.append)
