@@ -50,7 +50,8 @@ def is_dumped(subclient: Subclient) -> bool:
 def run(task: Task, row: BackupCopy, subclient: Subclient, copy: Copy, media: Media) -> Outcome:
     """Dump the content paths of the job's point to its copy's medium.
 
-    Raises SnapshotMissing where newer points were copied already: the file server has only the files of now.
+    Raises SnapshotMissing where newer points were copied already: the file server has only the files of now; and
+    EngineUnsupported where there is a copy of it already, which stays.
     """
     task.phase(PhaseName.PREPARE)
     _refuse_overtaken(row, copy)
@@ -77,6 +78,7 @@ def run(task: Task, row: BackupCopy, subclient: Subclient, copy: Copy, media: Me
             new_history=HistorySpool,
             before_dump=partial(_begin, row, subclient, filer, chosen.decision.number),
         )
+        _tell_dumps(task, result, chosen.decision.number)
         kept = _tokens_of(task, row, filer, result, chosen, server_id=source.server_id(subclient))
         usage = usage_of(driver)
     finally:
@@ -112,6 +114,12 @@ def _refuse_overtaken(row: BackupCopy, copy: Copy) -> None:
         state__in=states.ON_MEDIA,
     )
     if newer.exists():
+        if row.snapshot_file_id is not None:
+            raise EngineUnsupported(
+                f"{row.snapshot.name} cannot be dumped again: points after it were copied already, and the file server "
+                "has only the files of now.",
+                hint="Take a snapshot and copy that. The copy that there is stays.",
+            )
         raise SnapshotMissing(
             f"Points after {row.snapshot.name} were copied already, and the file server has only the files of now.",
             hint="Take a snapshot and copy that.",
@@ -140,6 +148,18 @@ def _tell_what_it_is(task: Task, row: BackupCopy) -> None:
             "The file server makes its own snapshot when it is copied: "
             f"this copy holds the files of {moment:%Y-%m-%d %H:%M}.",
         )
+
+
+def _tell_dumps(task: Task, result: DumpResult, level: int) -> None:
+    for one in result.dumps:
+        task.tell("dumped", f"{one.file_system} was dumped at level {level}: {one.image_bytes:,} bytes.")
+        if not one.history_records:
+            task.tell(
+                "dump-without-history",
+                f"The file server did not say which files are in the dump of {one.file_system}: only all of it can be "
+                "restored.",
+                level=Level.WARNING,
+            )
 
 
 def _plan(task: Task, row: BackupCopy, media: Media, filer: DumpSource, chosen: CopyBase) -> DumpPlan:

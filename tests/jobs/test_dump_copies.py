@@ -21,7 +21,7 @@ from jobs.engine.repository.stored_file import StoredFile
 from jobs.models import BackupCopy, CopyState, DumpDate, Job, JobState
 from jobs.runner import dump_copy
 from jobs.runner.orders import MustStop
-from jobs.services import dump_dates, kill_job, launch_backup_copy, launch_snapshot
+from jobs.services import dump_dates, kill_job, launch_backup_copy, launch_snapshot, resume_job, suspend_job
 from jobs.services.copy_states import DUMP_DATES
 from jobs.services.marks import recopy
 from policies import services as configuration
@@ -107,6 +107,8 @@ def test_L3_at_the_limit_a_dump_is_made_as_a_differential_and_the_job_says_why(
     assert jobs[3].level_reason == "Converted: limit of 2 incrementals reached."
     assert [row.parent_id for row in rows()] == [None, *(rows()[base].pk for base in (0, 1, 0, 3))]
     assert all(row.state == CopyState.COPIED and row.snapshot_file_id for row in rows())
+    assert jobs[1].events.get(code="dumped").sentence == "/vol/vol1 was dumped at level 1: 6,000 bytes."
+    assert "only all of it can be restored" in jobs[1].events.get(code="dump-without-history").sentence
     Restic(repository=Path(rows()[0].media.options["path"])).judge()
 
 
@@ -187,6 +189,39 @@ def test_L4_a_lost_attempt_begins_the_dump_again_at_the_same_level_and_says_so(
     assert job.events.filter(code="dump-begins-again").exists()
 
 
+def test_J3_a_suspended_dump_begins_again_when_it_is_resumed(
+    subclient: Subclient, server: Filer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = dump_dates.begin_dump
+
+    def begin_and_suspend(*given: object, **named: object) -> None:
+        begin(*given, **named)  # type: ignore[arg-type]
+        suspend_job(Job.objects.get(state=JobState.RUNNING))
+
+    monkeypatch.setattr("jobs.runner.dump_copy.begin_dump", begin_and_suspend)
+    server.script.hangs_after = 10
+    job = dump(subclient, state=JobState.SUSPENDED)
+    monkeypatch.setattr("jobs.runner.dump_copy.begin_dump", begin)
+    server.script.hangs_after = None
+    again = run(resume_job(job))
+    assert (again.state, again.level_number) == (JobState.COMPLETED, 0), picture()
+    assert again.events.filter(code="dump-begins-again").exists()
+    assert server.asked.count("DATA_ABORT") == 1
+
+
+def test_B7_a_point_that_was_never_copied_is_skipped_once_newer_ones_were(subclient: Subclient) -> None:
+    dump(subclient)
+    dump(subclient)
+    first = rows()[0]
+    BackupCopy.objects.filter(pk=first.pk).update(
+        state=CopyState.TO_BE_COPIED, snapshot_file_id=None, tree_id=None, copied_at=None
+    )
+    job = run(launch_backup_copy(subclient))
+    assert job.state == JobState.FAILED, picture()
+    assert rows()[0].state == CopyState.SKIPPED
+    assert dump(subclient).state == JobState.COMPLETED, "newer ones go on"
+
+
 def test_L5_tokens_of_the_file_server_are_what_the_next_dump_is_built_on(subclient: Subclient, server: Filer) -> None:
     subclient.file_server.options = {**subclient.file_server.options, "profile": "ontap"}
     subclient.file_server.save()
@@ -220,6 +255,7 @@ def test_B7_a_point_that_newer_ones_overtook_cannot_be_dumped_any_more(subclient
     job = run(recopy(rows()[0]))
     assert (job.state, "only the files of now" in job.state_reason) == (JobState.FAILED, True), picture()
     assert rows()[0].snapshot_file_id == before
+    assert rows()[0].snapshot.is_present
     assert rows()[0].state == CopyState.COPIED
 
 

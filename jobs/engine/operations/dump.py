@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Final
+from dataclasses import replace
 
 from .. import VERSION
 from ..clock import Clock
@@ -17,6 +17,7 @@ from ..errors import EngineError, InvalidOptions
 from ..events import Checkpoint, Control, Counters, Level, Notice, PhaseName, PhaseStarted, Sink
 from ..ids import BlobId, FileId
 from ..media.base import Media
+from ..media.wrapping import transfers_of
 from ..ndmp.login import connect
 from ..ndmp.session import Session
 from ..plan import CopyPlan, CopyResult, Secret
@@ -28,16 +29,13 @@ from ..repository.session import AppendSession
 from ..repository.snapshot_file import SnapshotFile, Summary, save_snapshot_file
 from .copy_pipeline.opening import Opened, Opening
 from .copy_pipeline.process import keep_buffers_in_heap
-from .copy_pipeline.sizing import usable_cores
+from .copy_pipeline.sizing import sizing, usable_cores
 from .dumping import layout
 from .dumping.history_keeping import HistoryKeeper
 from .dumping.meter import Meter
 from .dumping.plan import Dumped, DumpPlan, DumpResult
 from .dumping.stream_store import StreamStore
 from .dumping.taking import DumpTaker
-
-_WRITERS: Final = 2
-"""Threads that write packs: one waits for the medium while the other hashes."""
 
 
 def run(  # noqa: PLR0917 - the signature every operation shares
@@ -88,8 +86,11 @@ class _Attempt:
         self._opened: Opened | None = None
         self._index_lock = threading.Lock()
         self._started_ns = clock.now_ns()
+        self._writers = 1
 
     def run(self, media: Media, password: Secret) -> DumpResult:
+        settings = replace(self._plan.settings, readers=1)
+        self._writers = sizing(settings, transfers=transfers_of(media)).writers
         opening = Opening(self._opening_plan(), media, password, roots=(), state=None, clock=self._clock)
         additions: IndexAdditions | None = None
         try:
@@ -149,7 +150,7 @@ class _Attempt:
             on_written=keep,
             compression_level=settings.compression_level,
             pack_bytes=settings.pack_bytes,
-            writers=_WRITERS,
+            writers=self._writers,
         )
         self._meter.watch(packs)
         return packs
