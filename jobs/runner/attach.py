@@ -5,12 +5,13 @@ Nothing on the medium is changed. Each point is a transaction of its own: a job 
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from jobs.catalog.browsing import folder_at
 from jobs.engine.errors import RepositoryDamaged
 from jobs.engine.events import Counters, Level, PhaseName, Progress
-from jobs.engine.operations.sealing import is_configuration
+from jobs.engine.operations.sealing import configurations, install_of, is_configuration, read_sealed
 from jobs.engine.operations.survey import EVERYTHING, Group, Survey, content_of, groups_of, survey
 from jobs.engine.repository.index_load import load_index
 from jobs.engine.repository.reader import BlobReader
@@ -25,6 +26,7 @@ from jobs.runner.task import Task
 from jobs.services.attaching import IMPORT, OWN, Importer, known_files
 from jobs.services.failures import ConfigurationDeleted
 from jobs.services.outcomes import Done, Outcome
+from policies.declared.sealed import counts, opened
 from policies.models import IMPORTED, Media, Subclient
 from policies.resolve import media_password
 from policies.services.imported import freeze_rebuilt
@@ -33,6 +35,10 @@ from snapcopy_site.lib.home import Home
 
 MOST_NAMED: Final = 200
 """So many hosts with their paths, and damaged files, stay with the job by name; the counts are of all."""
+
+_INSTALL: Final = re.compile(r"[A-Za-z0-9]{1,32}\Z")
+MOST_CONFIGURATIONS: Final = 4
+"""So many installations' sealed configurations stay with the job."""
 
 
 def run(task: Task) -> Outcome:
@@ -49,7 +55,7 @@ def run(task: Task) -> Outcome:
         set_repository_id(media, repository.id)
         record_pruned_bytes(media, stored_bytes=found.packs_bytes, usage=usage_of(driver))
         _tell(task, media, found)
-        result = _as_result(media, found)
+        result = _as_result(media, found) | {"configurations": _configurations(task, media, repository, found)}
         if not task.job.parameters.get(IMPORT):
             return Done(result=result)
         return _import(task, media, repository, found, result)
@@ -83,6 +89,24 @@ def _as_result(media: Media, found: Survey) -> dict[str, object]:
         "groups": [_group(group, known) for group in groups[:MOST_NAMED]],
         "groups_count": len(groups),
     }
+
+
+def _configurations(task: Task, media: Media, repository: Repository, found: Survey) -> list[dict[str, Any]]:
+    """The newest configuration that each installation sealed there, newest first."""
+    newest = {name: file for file in configurations(found.files) if _INSTALL.match(name := install_of(file))}
+    if not newest:
+        return []
+    reader = BlobReader(repository, load_index(repository, cache_directory=Home.current().index_cache(media.pk)))
+    sealed = []
+    for file in sorted(newest.values(), key=lambda one: one.time_ns, reverse=True)[:MOST_CONFIGURATIONS]:
+        try:
+            kept = opened(read_sealed(reader, file))
+        except RepositoryDamaged as error:
+            task.tell("configuration-damaged", error.sentence, level=Level.WARNING)
+            continue
+        if kept is not None:
+            sealed.append({"install": install_of(file), "at_ns": file.time_ns, "counts": counts(kept), "kept": kept})
+    return sealed
 
 
 def _group(group: Group, known: set[str]) -> dict[str, Any]:

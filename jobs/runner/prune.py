@@ -19,6 +19,7 @@ from jobs.engine.repository.snapshot_file import list_snapshot_files
 from jobs.models import BackupCopy, CopyState
 from jobs.runner.doomed import aged_rows, superseded
 from jobs.runner.opened_media import open_media
+from jobs.runner.sealing import outdated_configurations, seal_configuration
 from jobs.runner.task import Task
 from jobs.services.failures import ConfigurationDeleted
 from jobs.services.outcomes import Done, Outcome
@@ -40,6 +41,7 @@ def run(task: Task) -> Outcome:
         forgotten, replaced = _forget(task, media, driver, password, {file_id for _, file_id in doomed if file_id})
         plan = prune.PrunePlan(index_cache=Home.current().index_cache(media.pk))
         result = prune.run(plan, driver, password, task.recorder, task.orders, task.clock)
+        seal_configuration(task, media, driver, password)
         stored, usage = result.bytes_before - result.freed_bytes, _usage(driver)
     except DeletionRefused as error:
         return _kept(task, media, len(doomed), error)
@@ -84,7 +86,7 @@ def _forget(task: Task, media: Media, driver: MediaDriver, password: Secret, age
     files = list_snapshot_files(Repository.open(driver, password, clock=task.clock))
     forgotten = [file.id for file in files if file.id in aged]
     replaced = superseded(media, files)
-    ids = tuple(file_id for file_id in (*forgotten, *replaced) if file_id)
+    ids = tuple(file_id for file_id in (*forgotten, *replaced, *outdated_configurations(files)) if file_id)
     if ids:
         plan = forget.ForgetPlan(ids=ids)
         forget.run(plan, driver, password, _Notices(task.recorder), task.orders, task.clock)

@@ -20,6 +20,7 @@ from jobs.models import Job, JobState
 from jobs.progress import clean, display
 from jobs.rules.verification import coming_seconds, runs_for
 from jobs.runner.opened_media import open_media
+from jobs.runner.sealing import seal_configuration
 from jobs.runner.task import Task
 from jobs.services import damage
 from jobs.services.failures import ConfigurationDeleted, VerificationFailed
@@ -68,6 +69,8 @@ def _check(task: Task, media: Media, plan: check.CheckPlan) -> check.CheckResult
     ledger = MediumLedger(media)
     try:
         found = check.run(plan, driver, password, task.recorder, task.orders, task.clock, ledger=ledger)
+        if found.ok:
+            seal_configuration(task, media, driver, password)
     except Stopped:
         ledger.settle(is_complete=False)
         raise

@@ -19,6 +19,7 @@ from jobs.services import JobRefusal
 from jobs.services.attaching import IMPORT
 from policies.forms.media import MediaForm
 from policies.models import IMPORTED, Media, Subclient
+from policies.resolve import install_id
 from policies.views.pages import edit_page
 from snapcopy_site.lib.roles import admin_required
 
@@ -93,10 +94,18 @@ def _context(medium: Media) -> dict[str, Any]:
         "looked": found,
         "imported": jobs.filter(state__in=ended, **imports).first(),
         "groups": [_group(group) for group in found.result.get("groups", [])] if found is not None else [],
+        "sealed": [_sealed(one) for one in found.result.get("configurations", [])] if found is not None else [],
         "subclients": subclients.select_related("file_server")[:SUBCLIENTS_SHOWN],
     }
 
 
+def _sealed(one: dict[str, Any]) -> dict[str, Any]:
+    return one | {"at": _moment(one["at_ns"]), "is_own": one["install"] == install_id()}
+
+
 def _group(group: dict[str, Any]) -> dict[str, Any]:
-    moments = {name: datetime.fromtimestamp(group[f"{name}_ns"] / _NS, tz=UTC) for name in ("first", "last")}
-    return group | moments | {"is_known": group["known"] == group["points"]}
+    return group | {name: _moment(group[f"{name}_ns"]) for name in ("first", "last")}
+
+
+def _moment(ns: int) -> datetime:
+    return datetime.fromtimestamp(ns / _NS, tz=UTC)

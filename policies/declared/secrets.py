@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from jobs.engine.plan import Secret
 from policies.models import FileServer, Media
 from policies.secrets import secrets_of
+
+TYPED: Final = "typed"
+"""Key of a reference that holds the secret itself, typed on a page: no file can say it, since it is no text there."""
 
 
 class ReferenceRefused(Exception):
@@ -36,6 +39,9 @@ def changed_secrets(owner: Media | FileServer, references: dict[str, dict[str, A
 
 
 def _read(reference: dict[str, Any]) -> str:
+    typed = reference.get(TYPED)
+    if isinstance(typed, Secret):
+        return typed.reveal()
     if "env" in reference:
         name = reference["env"]
         value = os.environ.get(name, "")

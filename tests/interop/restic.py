@@ -36,6 +36,10 @@ class Restic:
     def json(self, *arguments: str) -> Any:
         return json.loads(self.run("--json", *arguments))
 
+    def points(self) -> list[dict[str, Any]]:
+        """Its snapshot files without the sealed configurations."""
+        return [one for one in self.json("snapshots") if "snapcopy-configuration" not in (one.get("tags") or ())]
+
     def judge(self) -> None:
         """``check --read-data`` finds nothing wrong, and no notice of a file left over."""
         result = self.attempt("check", "--read-data")

@@ -123,7 +123,7 @@ def test_after_random_cycles_of_copy_age_prune_and_kill_the_repository_is_whole(
     restic.judge()
     assert restic.run("list", "locks") == ""
     on_media = BackupCopy.objects.filter(copy=backup_copy_of(life.subclient), state__in=states.ON_MEDIA)
-    assert {one["id"] for one in restic.json("snapshots")} == set(on_media.values_list("snapshot_file_id", flat=True))
+    assert {one["id"] for one in restic.points()} == set(on_media.values_list("snapshot_file_id", flat=True))
     assert not BackupCopy.objects.filter(state=CopyState.AGED, forgotten_at__isnull=True).exists()
     for row in on_media:
         target = tmp_path / f"back-{row.pk}"

@@ -85,7 +85,7 @@ def test_R4_what_is_aged_is_pruned_and_the_rest_restores_identically(
     restic = Restic(repository=tmp_path / "media", password=PASSWORD)
     restic.judge()
     assert restic.run("list", "locks") == ""
-    assert [one["id"] for one in restic.json("snapshots")] == [kept.snapshot_file_id]
+    assert [one["id"] for one in restic.points()] == [kept.snapshot_file_id]
     assert wait(launch_restore(kept.snapshot, kept.copy, target=str(tmp_path / "back"))).state == JobState.COMPLETED, (
         picture()
     )
@@ -104,7 +104,7 @@ def test_R4_files_of_others_in_the_repository_are_left_alone(farm: Farm, subclie
     restic.run("backup", str(tmp_path / "theirs"))
     wait(launch_aging())
     assert wait(launch_prune(media=Media.objects.get())).state == JobState.COMPLETED, picture()
-    left = restic.json("snapshots")
+    left = restic.points()
     assert len(left) == 2
     assert [str(tmp_path / "theirs")] in [one["paths"] for one in left]
     restic.judge()
@@ -123,19 +123,19 @@ def test_R4_a_file_that_a_recopy_replaced_goes_and_what_is_meant_stays(
     row.refresh_from_db()
     assert row.snapshot_file_id != replaced
     restic = Restic(repository=tmp_path / "media", password=PASSWORD)
-    assert len(restic.json("snapshots")) == 2
+    assert len(restic.points()) == 2
     restic.run("tag", "--add", "kept-by-hand", str(row.snapshot_file_id))
 
     held = wait(launch_prune(media=Media.objects.get()))
     assert held.result["replaced_forgotten"] == 0, "the file that the row means is not there under its id"
-    assert len(restic.json("snapshots")) == 2
+    assert len(restic.points()) == 2
 
     BackupCopy.objects.filter(pk=row.pk).update(
-        snapshot_file_id=next(one["id"] for one in restic.json("snapshots") if "kept-by-hand" in one["tags"])
+        snapshot_file_id=next(one["id"] for one in restic.points() if "kept-by-hand" in one["tags"])
     )
     done = wait(launch_prune(media=Media.objects.get()))
     assert (done.state, done.result["forgotten"], done.result["replaced_forgotten"]) == (JobState.COMPLETED, 0, 1)
-    assert ["kept-by-hand" in one["tags"] for one in restic.json("snapshots")] == [True]
+    assert ["kept-by-hand" in one["tags"] for one in restic.points()] == [True]
     restic.judge()
 
 

@@ -88,6 +88,7 @@ TAKES: Final = {
         media-damage media-prune media-repair media-verify test-media policies:media_delete policies:media_detail
         policies:media_edit
     """,
+    "sealed": "media-rebuild",
     "node": """
         policies:node_delete policies:node_detail policies:node_drain policies:node_edit policies:node_enable
     """,

@@ -93,6 +93,7 @@ def make_two_halves() -> TwoHalves:
         unseen=unseen,
         shared={
             "media": (medium.pk,),
+            "sealed": (medium.pk, "lost"),
             "node": (node.pk,),
             "aging_job": (aging.pk,),
             "media_job": (pruning.pk,),

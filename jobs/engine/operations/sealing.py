@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from .. import VERSION
 from ..clock import Clock
-from ..errors import RepositoryDamaged
+from ..errors import InvalidOptions, RepositoryDamaged
 from ..events import Control
 from ..ids import BlobId, FileId
 from ..media.base import Media
@@ -34,7 +35,7 @@ from .mending.storing import Storing
 CONFIGURATION_TAG: Final = "snapcopy-configuration"
 FOLDER: Final = b"snapcopy-configuration"
 FILE: Final = b"configuration.json"
-MOST_BYTES: Final = 16 << 20
+MOST_BYTES: Final = 4 << 20
 KEPT: Final = 3
 """So many of one installation stay: the newest, and those before it."""
 
@@ -51,7 +52,6 @@ class SealPlan:
 
     text: bytes
     install: str
-    program_version: str
     repository_id: str | None = None
     index_cache: Path | None = None
     wait_seconds: float = 0.0
@@ -76,8 +76,10 @@ class _Status:
 def seal(plan: SealPlan, media: Media, password: Secret, control: Control, clock: Clock) -> FileId | None:
     """Keep ``plan.text`` in the repository; None = the newest that is kept is the same already.
 
-    Raises RepositoryLocked, the media's errors, Stopped.
+    Raises InvalidOptions for one that is too large, RepositoryLocked, the media's errors, Stopped.
     """
+    if len(plan.text) > MOST_BYTES:
+        raise InvalidOptions(f"It is {len(plan.text):,} bytes; at most {MOST_BYTES:,} are kept.")
     repository = Repository.open(media, password, clock=clock)
     blobs, tree = _blobs_of(plan.text)
     with locked(repository, exclusive=False, wait_seconds=plan.wait_seconds, control=control) as lock:
@@ -95,7 +97,7 @@ def seal(plan: SealPlan, media: Media, password: Secret, control: Control, clock
                 hostname="snapcopy",
                 username="snapcopy",
                 tags=(CONFIGURATION_TAG, f"{_INSTALL_TAG}{plan.install}"),
-                program_version=plan.program_version,
+                program_version=f"snapcopy {VERSION}",
             ),
         )
 
