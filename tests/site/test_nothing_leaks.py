@@ -86,7 +86,7 @@ TAKES: Final = {
     "media": """
         media-attach media-attach-live
         media-damage media-prune media-repair media-verify test-media policies:media_delete policies:media_detail
-        policies:media_edit
+        policies:media_edit policies:media_recovery
     """,
     "sealed": "media-rebuild",
     "node": """
