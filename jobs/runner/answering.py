@@ -1,4 +1,4 @@
-"""What a node answers at once, without a job: a folder of a snapshot, and what a revert would do (RULES V3, S6)."""
+"""What a node answers at once, without a job: a folder of a snapshot, what a revert would do, locks (V3, S6, J3)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from jobs.engine.events import FreeRun
 from jobs.engine.operations.snapshot_listing import list_snapshot
 from jobs.engine.snapshots.base import Reverter, SnapshotEngine, SnapshotRef
 from jobs.models import Snapshot, SnapshotReplica
+from jobs.runner.medium_locks import clear_one, tell_locks
 from jobs.runner.references import ref_from_row, ref_of_replica, source_roots
 from jobs.services.asking import ERROR
 from jobs.services.live_folder import FOLDER, MOST_ENTRIES, entry_to_json
+from jobs.services.locks import CLEAR_LOCK, LOCKS
 from jobs.services.revert_preview import LOOK_SECONDS, REVERT_PLAN, plan_to_json
 from policies.resolve import build_engine
 
@@ -21,8 +23,10 @@ logger = logging.getLogger(__name__)
 
 
 def answer(question: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer as JSON; a failure is one, too. Changes nothing anywhere."""
+    """The answer as JSON; a failure is one, too. Changes nothing but a lock that it is told to clear."""
     try:
+        if question in _OF_A_MEDIUM:
+            return _OF_A_MEDIUM[question](values)
         engine, ref = asked_about(values)
         return _ANSWERS[question](engine, ref, values)
     except EngineError as error:
@@ -59,4 +63,9 @@ def _revert_plan(engine: SnapshotEngine, ref: SnapshotRef, _values: Mapping[str,
 _ANSWERS: Final[Mapping[str, Callable[[SnapshotEngine, SnapshotRef, Mapping[str, Any]], dict[str, Any]]]] = {
     FOLDER: _folder,
     REVERT_PLAN: _revert_plan,
+}
+
+_OF_A_MEDIUM: Final[Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]]] = {
+    LOCKS: tell_locks,
+    CLEAR_LOCK: clear_one,
 }

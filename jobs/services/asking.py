@@ -41,8 +41,13 @@ def ask_about(
         )
     node = node_for(snapshot, replica)
     given = {**values, "snapshot": snapshot.pk, "replica": replica.pk if replica is not None else None}
+    return ask_node(node, question, given)
+
+
+def ask_node(node: AccessNode, question: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Ask one node. Raises NodeSilent, and what the node raised."""
     try:
-        answer = queues.ask(node, question, given, seconds=SECONDS)
+        answer = queues.ask(node, question, values, seconds=SECONDS)
     except redis.RedisError as error:
         raise NodeSilent("The queue of the access nodes does not answer.") from error
     if answer is None:

@@ -84,7 +84,7 @@ TAKES: Final = {
     "copy": "policies:copy_delete policies:copy_edit policies:copy_move",
     # of what is no part of any scope
     "media": """
-        media-attach media-attach-live
+        media-attach media-attach-live media-locks media-locks-clear
         media-damage media-prune media-repair media-verify test-media policies:media_delete policies:media_detail
         policies:media_edit policies:media_recovery
     """,
