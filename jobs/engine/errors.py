@@ -151,10 +151,17 @@ class MediaRefused(Permanent):
 
 
 class DeletionRefused(MediaRefused):
-    """The medium works, and keeps what was written: nothing on it is deleted now. No fault of the medium."""
+    """The medium works, and keeps what was written: nothing on it is deleted now. No fault of the medium.
+
+    ``until_ns``: when the lock of what was to be deleted ends, ns since the epoch, UTC; None = it does not say.
+    """
 
     code = "deletion-refused"
     default_hint = "What has ended stays on the medium until it allows deletions; copies and restores go on."
+
+    def __init__(self, sentence: str, *, until_ns: int | None = None, hint: str = "") -> None:
+        super().__init__(sentence, hint=hint)
+        self.until_ns = until_ns
 
 
 class FileMissing(Permanent):

@@ -59,6 +59,7 @@ def _copy(task: Task, row: BackupCopy, subclient: Subclient, copy: Copy, media: 
     try:
         if media.repository_id is None:
             repository = ensure_repository(media)
+            repository.media.close()
             task.tell("repository-created", f"The medium {media.name} has the repository {repository.id[:8]} now.")
         chosen = choose_base(row, subclient, copy, source)
         base, decision = chosen.row, chosen.decision

@@ -5,6 +5,8 @@ Killed anywhere, the next run does the rest: what is gone from the repository al
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from django.db.models import Sum
 from django.utils import timezone
 
@@ -17,6 +19,7 @@ from jobs.engine.plan import Secret
 from jobs.engine.repository.repository import Repository
 from jobs.engine.repository.snapshot_file import list_snapshot_files
 from jobs.models import BackupCopy, CopyState
+from jobs.rules.holds import Hold
 from jobs.runner.doomed import aged_rows, superseded
 from jobs.runner.opened_media import open_media
 from jobs.runner.sealing import outdated_configurations, seal_configuration
@@ -44,7 +47,8 @@ def run(task: Task) -> Outcome:
         seal_configuration(task, media, driver, password)
         stored, usage = result.bytes_before - result.freed_bytes, _usage(driver)
     except DeletionRefused as error:
-        return _kept(task, media, len(doomed), error)
+        seal_configuration(task, media, driver, password)
+        return _kept(task, media, [pk for pk, _ in doomed], error)
     finally:
         driver.close()
     ids = [pk for pk, _ in doomed]
@@ -67,15 +71,26 @@ def run(task: Task) -> Outcome:
     )
 
 
-def _kept(task: Task, media: Media, aged: int, error: DeletionRefused) -> Outcome:
-    """An append-only medium does what it is for: the job is done, and what has aged stays in the lists."""
-    stay = f"{aged} aged backup {'copy stays' if aged == 1 else 'copies stay'} on it."
+def _kept(task: Task, media: Media, ids: list[int], error: DeletionRefused) -> Outcome:
+    """An append-only medium does what it is for: the job is done, and what has aged stays in the lists (RULES R7)."""
+    aged = len(ids)
+    until = datetime.fromtimestamp(error.until_ns / 1e9, tz=UTC) if error.until_ns is not None else None
+    stay = f"{aged} aged backup {'copy stays' if aged == 1 else 'copies stay'} on it; the next pruning tries again."
     task.tell("deletions-refused", f"The medium refuses deletes: {error.sentence} {stay}", level=Level.WARNING)
     stored = media.stored_bytes or 0
     nothing = ("forgotten", "replaced_forgotten", "logical_bytes", "freed_bytes", "unused_bytes_left")
     packs = ("packs_before", "packs_removed", "packs_repacked")
-    figures = dict.fromkeys((*nothing, *packs), 0)
-    return Done(result=figures | {"aged_copies": aged, "bytes_before": stored, "bytes_after": stored, "is_kept": True})
+    figures: dict[str, object] = dict.fromkeys((*nothing, *packs), 0)
+    figures |= {"aged_copies": aged, "bytes_before": stored, "bytes_after": stored, "is_kept": True}
+    locked = {"refused": error.sentence, "locked_until": until.isoformat() if until is not None else None}
+    return Done(result=figures | locked, record=lambda: mark_locked(ids, until))
+
+
+def mark_locked(ids: list[int], until: datetime | None) -> None:
+    """RULES R7: what holds aged backup copies on their medium. *Retain until* is the end of the lock, if known."""
+    said = f"{Hold.LOCKED.value.capitalize()}: the medium refuses deletes; each pruning tries again."
+    rows = BackupCopy.objects.filter(pk__in=ids, state=CopyState.AGED, forgotten_at__isnull=True)
+    rows.update(retain_until=until, retain_reason=said)
 
 
 def _forget(task: Task, media: Media, driver: MediaDriver, password: Secret, aged: set[str]) -> tuple[int, int]:

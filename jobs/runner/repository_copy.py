@@ -46,6 +46,7 @@ def _copy(  # noqa: PLR0917 - the row, where it comes from and where it goes
     try:
         if media.repository_id is None:
             repository = ensure_repository(media)
+            repository.media.close()
             task.tell("repository-created", f"The medium {media.name} has the repository {repository.id[:8]} now.")
         base, decision = _base(task, source, subclient, copy, row)
         mark_copying(row, job_id=task.job.pk, base=base)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from django.db.models import Count, Q, QuerySet, Sum
+from django.utils.dateparse import parse_datetime
 
 from jobs.engine.snapshots.registry import ENGINES
 from jobs.models import CopyState, Job, JobState, Operation, SnapshotState
@@ -38,6 +40,12 @@ class Upkeep:
     repaired: Job | None
     damage: Damage
     proof: MediumProof
+
+    @property
+    def locked_until(self) -> datetime | None:
+        """When what the last pruning could not delete is no longer locked; None = nothing is, or nobody knows."""
+        told = self.pruned.result.get("locked_until") if self.pruned is not None else None
+        return parse_datetime(told) if told else None
 
     @property
     def is_repaired(self) -> bool:

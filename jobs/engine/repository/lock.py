@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
-from ..errors import EngineError, MediaUnavailable, RepositoryLocked
+from ..errors import DeletionRefused, EngineError, MediaUnavailable, RepositoryLocked
 from ..events import Control, FreeRun
 from ..ids import FileId
 from .gojson import go_time
@@ -189,7 +189,11 @@ class RepositoryLock:
         return file_id
 
     def _remove(self, file_id: FileId) -> None:
-        self._repository.delete_file(FileKind.LOCK, file_id)
+        """Where not even locks may be deleted, it is stale in half an hour: nothing fails for that."""
+        try:
+            self._repository.delete_file(FileKind.LOCK, file_id)
+        except DeletionRefused as error:
+            logger.info("The lock stays until it is stale: %s", error)
         with ours_lock:
             ours.discard(file_id)
 
