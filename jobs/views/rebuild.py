@@ -18,9 +18,10 @@ from policies.declared.applying import apply
 from policies.declared.difference import Change
 from policies.declared.problems import DeclaredRefused, DeletionsUnconfirmed
 from policies.declared.sealed import commands_of, needed_secrets, rebuilt
-from policies.forms.rebuild import RebuildForm
 from policies.models import Media
 from snapcopy_site.lib.roles import admin_required
+
+from .rebuild_form import RebuildForm
 
 CHANGES_SHOWN: Final = 500
 
