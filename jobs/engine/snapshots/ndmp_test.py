@@ -185,7 +185,8 @@ def _described(one: FileSystem) -> dict[str, object]:
 
 
 def _number(one: FileSystem, *, bit: int, value: int) -> int | None:
-    return None if one.unsupported >> bit & 1 or value == UNKNOWN else value
+    """Some say nothing by saying that the whole has no size."""
+    return None if one.unsupported >> bit & 1 or value == UNKNOWN or not one.total_bytes else value
 
 
 def _abilities(type: BackupType) -> list[str]:  # noqa: A002

@@ -266,6 +266,7 @@ def test_the_engine_tests_it_over_the_cable(ndmp_filer: NdmpHost) -> None:
     assert report.facts["profile"] == "generic"
     assert [one["path"] for one in report.facts["file_systems"]] == [str(ndmp_filer.root)]  # type: ignore[attr-defined]
     assert [one["name"] for one in report.facts["types"]] == ["dump"]  # type: ignore[attr-defined]
+    assert [one["total_bytes"] for one in report.facts["file_systems"]] == [None]  # type: ignore[attr-defined]
     assert not report.warnings
     ref = NdmpEngine(settings, "abcd").create(snapshot_name("abcd", 1, 1), [str(ndmp_filer.root)], FreeRun())
     assert not ref.warnings
