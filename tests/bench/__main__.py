@@ -12,12 +12,13 @@ from pathlib import Path
 from .cases import CASES as TREES
 from .cases import Bench, Row, of_named_tree
 from .contenders import contenders
+from .media import media
 from .ndmp import CASES as DUMPS
 from .snapshots import extent_diff, snapshot_diff
 from .table import render
 from .trees import make
 
-CASES = {**TREES, "snapshot-diff": snapshot_diff, "extent-diff": extent_diff, **DUMPS}
+CASES = {**TREES, "snapshot-diff": snapshot_diff, "extent-diff": extent_diff, "media": media, **DUMPS}
 
 
 def _arguments() -> argparse.Namespace:

@@ -45,7 +45,7 @@ def _copy(source: Path, place: Path, *, share: float, seed: int) -> None:
     port = int(rest_servers.rest_server().rpartition(":")[2])
     board = MediaBoard()
     with FaultProxy(port, share=0, seed=seed) as proxy:
-        options = parse_options(MEDIA["rest"].options, {"url": f"http://127.0.0.1:{proxy.port}{place}/"}, {})
+        options: object = parse_options(MEDIA["rest"].options, {"url": f"http://127.0.0.1:{proxy.port}{place}/"}, {})
         media = layered(MEDIA["rest"].build(options), _LIMITS, board=board)
         Repository.create(media, PASSWORD, cost=QUICK)
         proxy.share = share

@@ -10,7 +10,7 @@ from jobs.engine.media.base import Media
 from jobs.engine.media.registry import MEDIA
 from jobs.engine.options import parse_options
 from jobs.engine.plan import Secret
-from tests import rclone_servers, ssh_server
+from tests import object_servers, rclone_servers, ssh_server
 
 Secrets = Mapping[str, Secret]
 
@@ -26,7 +26,7 @@ class Driver:
     """How to open a driver over a fresh place, and where its files lie here, so that a test can damage them.
 
     ``wrong_secrets`` do not open it, None = it has none. ``elsewhere`` are values that lead to where nobody listens,
-    None = it is no server.
+    None = it is no server. ``notice`` tells a server that remembers folders that its files were changed past it.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Driver:
     secrets: Callable[[], Secrets] = field(default=dict)
     wrong_secrets: Callable[[], Secrets] | None = None
     elsewhere: Callable[[], Mapping[str, object]] | None = None
+    notice: Callable[[], None] = lambda: None
 
     def open(self, place: Path, *, values: Mapping[str, object] | None = None, secrets: Secrets | None = None) -> Media:
         """``values`` are laid over those of the place; ``secrets`` replace the right ones."""
@@ -45,31 +46,64 @@ class Driver:
     def fill(self, place: Path, contents: Mapping[str, bytes]) -> None:
         """Put many files there, past the driver."""
         _write_directly((self.file(place, name), content) for name, content in contents.items())
+        self.notice()
 
 
-DRIVERS = (
-    Driver(name="disk", values=lambda place: {"path": str(place)}, file=lambda place, name: place / name),
-    Driver(
-        name="rest",
-        values=lambda place: {"url": f"{rclone_servers.with_password()}{place}/", "user": rclone_servers.USER},
-        file=lambda place, name: place / name,
-        secrets=lambda: {"password": Secret(rclone_servers.PASSWORD)},
-        wrong_secrets=lambda: {"password": Secret("wrong one")},
-        elsewhere=lambda: {"url": "http://127.0.0.1:1/"},
-    ),
-    Driver(
-        name="sftp",
-        values=ssh_server.values,
-        file=lambda place, name: place / name,
-        secrets=ssh_server.secrets,
-        wrong_secrets=lambda: {"private_key": Secret(ssh_server.server().stranger.read_text())},
-        elsewhere=lambda: {"port": 1},
-    ),
-    Driver(
-        name="rclone",
-        values=lambda place: {"remote": "here", "path": str(place)},
-        file=lambda place, name: place / name,
-        secrets=lambda: {"config": Secret("[here]\ntype = local\n")},
-        wrong_secrets=lambda: {"config": Secret(ssh_server.strangers_remote("here"))},
-    ),
+def _s3(place: Path) -> dict[str, object]:
+    return {
+        "endpoint": object_servers.serve_s3().url,
+        "bucket": object_servers.BUCKET,
+        "prefix": place.name,
+        "access_key": object_servers.ACCESS_KEY,
+    }
+
+
+def _webdav(place: Path) -> dict[str, object]:
+    return {"endpoint": object_servers.serve_webdav().url, "root": place.name, "user": object_servers.USER}
+
+
+DISK = Driver(name="disk", values=lambda place: {"path": str(place)}, file=lambda place, name: place / name)
+REST = Driver(
+    name="rest",
+    values=lambda place: {"url": f"{rclone_servers.with_password()}{place}/", "user": rclone_servers.USER},
+    file=lambda place, name: place / name,
+    secrets=lambda: {"password": Secret(rclone_servers.PASSWORD)},
+    wrong_secrets=lambda: {"password": Secret("wrong one")},
+    elsewhere=lambda: {"url": "http://127.0.0.1:1/"},
 )
+SFTP = Driver(
+    name="sftp",
+    values=ssh_server.values,
+    file=lambda place, name: place / name,
+    secrets=ssh_server.secrets,
+    wrong_secrets=lambda: {"private_key": Secret(ssh_server.server().stranger.read_text())},
+    elsewhere=lambda: {"port": 1},
+)
+RCLONE = Driver(
+    name="rclone",
+    values=lambda place: {"remote": "here", "path": str(place)},
+    file=lambda place, name: place / name,
+    secrets=lambda: {"config": Secret("[here]\ntype = local\n")},
+    wrong_secrets=lambda: {"config": Secret(ssh_server.strangers_remote("here"))},
+)
+S3 = Driver(
+    name="s3",
+    values=_s3,
+    file=lambda place, name: object_servers.serve_s3().root / object_servers.BUCKET / place.name / name,
+    secrets=lambda: {"secret_key": Secret(object_servers.SECRET_KEY)},
+    wrong_secrets=lambda: {"secret_key": Secret("another-secret-0000")},
+    elsewhere=lambda: {"endpoint": "http://127.0.0.1:1"},
+)
+WEBDAV = Driver(
+    name="webdav",
+    values=_webdav,
+    file=lambda place, name: object_servers.serve_webdav().root / place.name / name,
+    secrets=lambda: {"password": Secret(object_servers.PASSWORD)},
+    wrong_secrets=lambda: {"password": Secret("another-password")},
+    elsewhere=lambda: {"endpoint": "http://127.0.0.1:1"},
+    notice=lambda: object_servers.serve_webdav().forget(),
+)
+
+DRIVERS = (DISK, REST, SFTP, RCLONE, S3, WEBDAV)
+WITHOUT_SERVER = frozenset({"azure", "gcs", "b2"})
+"""Kinds for which nothing that speaks their protocol runs here; their documentation says so."""

@@ -15,7 +15,7 @@ from jobs.engine.errors import EngineError, FileMissing, MediaRefused, MediaUnav
 from jobs.engine.media.base import Media
 from jobs.engine.media.registry import MEDIA
 
-from .media_drivers import DRIVERS, Driver
+from .media_drivers import DRIVERS, WITHOUT_SERVER, Driver
 
 PACK = "data/ab/" + "ab" * 32
 
@@ -34,7 +34,7 @@ def media(driver: Driver, tmp_path: Path) -> Iterator[Media]:
 
 
 def test_every_registered_kind_is_driven_by_the_contract() -> None:
-    assert {driver.name for driver in DRIVERS} == set(MEDIA)
+    assert {driver.name for driver in DRIVERS} | WITHOUT_SERVER == set(MEDIA)
 
 
 def test_what_was_put_comes_back(media: Media) -> None:
@@ -82,6 +82,7 @@ def test_a_range_to_the_end_needs_no_length(media: Media) -> None:
 def test_a_truncated_file_is_named(media: Media, driver: Driver, tmp_path: Path) -> None:
     media.put(PACK, [b"x" * 100])
     os.truncate(driver.file(tmp_path, PACK), 60)
+    driver.notice()
     with pytest.raises(RepositoryDamaged) as caught:
         media.get(PACK, offset=50, length=20)
     assert caught.value.name == PACK

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,17 @@ from typing import Any
 class Restic:
     """``run`` raises with restic's own words if it fails; ``attempt`` returns whatever happened.
 
-    ``options`` stand in every command, such as ``-o`` for its backend.
+    ``options`` stand in every command, such as ``-o`` for its backend; ``environment`` holds its keys.
     """
 
     repository: Path | str
     password: str = "correct horse"
     options: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def attempt(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         environment = os.environ | {"RESTIC_REPOSITORY": str(self.repository), "RESTIC_PASSWORD": self.password}
+        environment |= self.environment
         command = ["restic", "--no-cache", *self.options, *arguments]
         return subprocess.run(
             command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=100, check=False

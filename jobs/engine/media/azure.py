@@ -1,0 +1,85 @@
+"""Azure Blob Storage: its settings. The store itself is in :mod:`.object`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from ..plan import Secret
+from .hosted.client import HostedMedia
+from .object.place import checked_ca_file, checked_container, checked_endpoint, checked_folder, described, exactly_one
+from .object.settings import FieldNames, StoreSettings, hosted
+
+_FIELDS: Final = FieldNames(container="container", login="account and key", limited_login="SAS token")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AzureOptions:
+    """One container, or a folder in it, and the key or token that opens it."""
+
+    account: str = field(metadata={"label": "Storage account"})
+    container: str = field(metadata={"label": "Container", "help": "It must exist; SnapCopy does not create it."})
+    prefix: str = field(
+        default="",
+        metadata={"label": "Folder in the container", "help": "Empty: the repository is the whole container."},
+    )
+    account_key: Secret | None = field(
+        default=None, metadata={"label": "Account key", "help": "Either this or a SAS token."}
+    )
+    sas_token: Secret | None = field(
+        default=None,
+        metadata={
+            "label": "SAS token",
+            "help": "Of the container, with read, add, create, write, delete and list. It ends at its date.",
+        },
+    )
+    endpoint: str = field(
+        default="",
+        metadata={"label": "Endpoint", "help": "Empty: https://ACCOUNT.blob.core.windows.net. Other clouds differ."},
+    )
+    ca_file: Path | None = field(
+        default=None,
+        metadata={"label": "CA file", "help": "On the access nodes: certificates (PEM) of a private authority."},
+    )
+
+    def __post_init__(self) -> None:
+        checked_container(self.account, field="account", label="Storage account")
+        checked_container(self.container, field="container", label="Container")
+        checked_folder(self.prefix, field="prefix", label="Folder in the container")
+        if self.endpoint:
+            checked_endpoint(self.endpoint, field="endpoint", label="Endpoint")
+        exactly_one(
+            self.account_key,
+            self.sas_token,
+            field="account_key",
+            sentence="Give either the account key or a SAS token.",
+        )
+        checked_ca_file(self.ca_file)
+
+
+def open_azure(options: AzureOptions) -> HostedMedia:
+    """The medium; talks to nobody yet."""
+    folder = checked_folder(options.prefix, field="prefix", label="Folder in the container")
+    token = options.sas_token
+    config: dict[str, str | Secret] = {
+        "container": options.container,
+        "root": f"/{folder}",
+        "endpoint": options.endpoint.rstrip("/") or f"https://{options.account}.blob.core.windows.net",
+        "account_name": options.account if token is None else "",
+        "account_key": options.account_key or "",
+        "sas_token": Secret(token.reveal().removeprefix("?")) if token is not None else "",
+    }
+    settings = StoreSettings(
+        scheme="azblob",
+        config=config,
+        place=described("Azure", f"{options.account}/{options.container}", folder),
+        fields=_FIELDS,
+    )
+    return hosted(settings, ca_file=options.ca_file)
+
+
+def stock_azure(options: Mapping[str, object]) -> str:
+    """What ``restic -r`` takes; account and key go into its environment."""
+    return f"azure:{options.get('container', '')}:/{options.get('prefix', '')}"
