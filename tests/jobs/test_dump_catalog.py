@@ -14,19 +14,24 @@ from django.utils import timezone
 from jobs.catalog.loading import forget_subclient
 from jobs.dump_chains import dump_chain
 from jobs.engine.errors import NotInCopy
+from jobs.engine.ndmp import history_values as h
+from jobs.engine.ndmp import messages as m
+from jobs.engine.ndmp.values import ErrorCode
 from jobs.models import BackupCopy, CatalogState, CopyState, Job, JobState, Snapshot, SnapshotState
-from jobs.services import NothingNew, forget_lost, launch_catalog
+from jobs.services import NothingNew, forget_lost, launch_backup_copy, launch_catalog, launch_snapshot
 from jobs.views.stored_paths import query_of_path
 from policies import services as configuration
 from policies.models import Copy
 from snapcopy_site.lib.roles import Role
 from tests.catalog.histories import all_rows, found_at
 from tests.engine.dump_lists import of_names, of_paths
+from tests.engine.ndmp.filer import HOME, PASSWORD, Script, filer
 from tests.factories import make_media, make_user
 from tests.job_factories import make_backup_copy, make_node
 from tests.jobs.dumped import VOLUME, DumpedVolume
-from tests.jobs.farm import backup_copy_of, picture
-from tests.jobs.here import run
+from tests.jobs.farm import backup_copy_of, configure, picture
+from tests.jobs.here import run, work_off
+from tests.jobs.test_dump_copies import over
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -210,3 +215,41 @@ def test_every_page_of_the_past_knows_such_points(volume: DumpedVolume, capsys: 
     told = capsys.readouterr().out
     assert "/vol/vol1/papers/new" in told
     assert "/vol/vol1/docs/plan" in told
+
+
+def told(folders: dict[int, dict[bytes, int]], *files: int) -> list[tuple[m.Post[Any], object]]:
+    """The posts of a dump: folders and files by their nodes."""
+    posts: list[tuple[m.Post[Any], object]] = []
+    for node, names in folders.items():
+        entries = (h.DirectoryEntry((h.UnixName(name),), child, node) for name, child in {b".": node, **names}.items())
+        posts.append((m.FH_ADD_DIR, h.DirectoryHistory(tuple(entries))))
+    for kind, nodes in ((h.EntryKind.DIRECTORY, folders), (h.EntryKind.FILE, files)):
+        status = h.FileStatus(0, 0, kind, 1_700_000_000, 6, 7, 0, 0, 0o644, 6, 1)
+        posts.append((m.FH_ADD_NODE, h.NodeHistory(tuple(h.NodeEntry((status,), node, 0) for node in nodes))))
+    return posts
+
+
+@pytest.mark.parametrize("is_inline", [False, True], ids=["copied later", "copied at once"])
+def test_s4_inline_the_copy_of_a_point_catalogues_it_from_what_the_file_server_told(
+    tmp_path: Path, redis_url: str, is_inline: bool
+) -> None:
+    make_node()
+    with filer(Script(refuses={m.GET_FS_INFO: ErrorCode.NOT_SUPPORTED}, environment=())) as server:
+        subclient = over(
+            configure(tmp_path, catalog="inline", is_inline=is_inline),
+            HOME,
+            server.port,
+            password=PASSWORD,
+            content=VOLUME,
+        )
+        for posts in (told({2: {b"docs": 3}, 3: {b"plan": 4}}, 4), told({2: {b"papers": 3}})):
+            server.script.posts = posts
+            job = run(launch_snapshot(subclient))
+            assert is_inline or job.state == JobState.COMPLETED, picture()
+            assert is_inline or run(launch_backup_copy(subclient)).state == JobState.COMPLETED, picture()
+            work_off()
+    first, second = Snapshot.objects.order_by("taken_at")
+    assert {first.catalog_state, second.catalog_state} == {CatalogState.DONE}, picture()
+    assert set(held(first)) == {b"/vol", b"/vol/vol1", b"/vol/vol1/docs", b"/vol/vol1/docs/plan"}
+    assert set(held(second)) == {b"/vol", b"/vol/vol1", b"/vol/vol1/papers", b"/vol/vol1/papers/plan"}
+    assert set(BackupCopy.objects.values_list("level_number", flat=True)) == {0, 1}
