@@ -25,7 +25,7 @@ from tests.interop.restic import Restic
 from tests.job_factories import make_node
 from tests.jobs.farm import PASSWORD, backup_copy_of, configure, picture
 from tests.jobs.here import run
-from tests.rest_servers import append_only, rest_server
+from tests.rclone_servers import append_only, rest_server
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.interop]
 
