@@ -73,7 +73,7 @@ def _round(kind: str, work: Path, source: Path) -> None:
             media.close()
         else:
             stock = STOCK[kind]
-            restic = Restic(repository=stock.repository(place), password=PASSWORD.reveal(), options=stock.options())
+            restic = Restic(address=stock.repository(place), password=PASSWORD.reveal(), options=stock.options())
             copied, restored = _restic(restic, source, target)
         print(f"{kind:>7} {name:>7}: copy {copied}; restore {restored}", flush=True)
         shutil.rmtree(place)

@@ -20,7 +20,7 @@ from jobs.engine.operations import backup_copy
 from jobs.engine.options import parse_options
 from jobs.engine.plan import CopyPlan, SourceRoot, StoredPath
 from jobs.engine.repository.repository import Repository
-from tests import rest_servers
+from tests import rclone_servers
 from tests.engine.repositories import PASSWORD, QUICK
 from tests.fault_proxy import FaultProxy
 from tests.interop.restic import Restic
@@ -42,7 +42,7 @@ def _grow(source: Path, *, mib: int) -> None:
 
 def _copy(source: Path, place: Path, *, share: float, seed: int) -> None:
     place.mkdir()
-    port = int(rest_servers.rest_server().rpartition(":")[2])
+    port = int(rclone_servers.rest_server().rpartition(":")[2])
     board = MediaBoard()
     with FaultProxy(port, share=0, seed=seed) as proxy:
         options: object = parse_options(MEDIA["rest"].options, {"url": f"http://127.0.0.1:{proxy.port}{place}/"}, {})

@@ -15,16 +15,21 @@ from typing import Any
 class Restic:
     """``run`` raises with restic's own words if it fails; ``attempt`` returns whatever happened.
 
-    ``options`` stand in every command, such as ``-o`` for its backend; ``environment`` holds its keys.
+    ``address`` is where its own backend finds the repository, for one that is no directory here. ``options`` stand in
+    every command, such as ``-o`` for that backend; ``environment`` holds its keys.
     """
 
-    repository: Path | str
+    repository: Path = Path()
+    address: str = ""
     password: str = "correct horse"
     options: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def attempt(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-        environment = os.environ | {"RESTIC_REPOSITORY": str(self.repository), "RESTIC_PASSWORD": self.password}
+        environment = os.environ | {
+            "RESTIC_REPOSITORY": self.address or str(self.repository),
+            "RESTIC_PASSWORD": self.password,
+        }
         environment |= self.environment
         command = ["restic", "--no-cache", *self.options, *arguments]
         return subprocess.run(

@@ -25,7 +25,7 @@ from jobs.engine.operations.rotation import Pace
 from jobs.engine.options import parse_options
 from jobs.engine.plan import CopyPlan, CopySettings, RestorePlan, SourceRoot, StoredPath
 from jobs.engine.repository.repository import Repository
-from tests import rest_servers
+from tests import rclone_servers
 from tests.engine.repositories import PASSWORD, QUICK
 from tests.fault_proxy import Fault, FaultProxy
 
@@ -43,7 +43,7 @@ def rest(port: int, place: Path) -> Media:
 
 
 def rest_port() -> int:
-    return int(rest_servers.rest_server().rpartition(":")[2])
+    return int(rclone_servers.rest_server().rpartition(":")[2])
 
 
 def grow(source: Path, *, seed: int) -> None:

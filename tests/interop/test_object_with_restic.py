@@ -37,7 +37,7 @@ def media(tmp_path: Path) -> Iterator[Media]:
 def restic(tmp_path: Path) -> Restic:
     keys = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, "AWS_DEFAULT_REGION": "us-east-1"}
     place = stock_s3(S3.values(tmp_path))
-    return Restic(repository=place, password=PASSWORD.reveal(), environment=keys)
+    return Restic(address=place, password=PASSWORD.reveal(), environment=keys)
 
 
 @pytest.fixture

@@ -47,17 +47,16 @@ def others(tmp_path: Path, redis_url: str) -> Restic:
     return restic
 
 
-def medium_at(path: Path | str, *, password: str = PASSWORD, name: str = "theirs") -> Media:
+def medium_at(path: Path, *, password: str = PASSWORD, name: str = "theirs") -> Media:
     secrets = {REPOSITORY_PASSWORD: Secret(password)}
     return configuration.create_media(
         name=name, kind="disk", options={"path": str(path), "fsync": False}, secrets=secrets, user=None
     )
 
 
-def everything_on(folder: Path | str) -> dict[str, tuple[int, int, bytes]]:
+def everything_on(folder: Path) -> dict[str, tuple[int, int, bytes]]:
     """Every file with its inode, time and content."""
     found = {}
-    folder = Path(folder)
     for path in sorted(folder.rglob("*")):
         status = path.lstat()
         content = path.read_bytes() if path.is_file() else b""

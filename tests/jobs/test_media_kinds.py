@@ -70,7 +70,7 @@ def test_a_copy_over_it_is_restored_verified_pruned_and_read_by_stock_restic(
     wait(launch_snapshot(subclient))
     copied = wait(launch_backup_copy(subclient))
     assert copied.state == JobState.COMPLETED, picture()
-    restic = Restic(repository=stock.repository(tmp_path / "media"), password=PASSWORD, options=stock.options())
+    restic = Restic(address=stock.repository(tmp_path / "media"), password=PASSWORD, options=stock.options())
     restic.judge()
     row = BackupCopy.objects.get()
     assert [found["id"] for found in restic.json("snapshots")] == [row.snapshot_file_id]
