@@ -14,6 +14,8 @@ import subprocess
 from collections.abc import Iterator
 from typing import Final
 
+from tests.quiet_network import changing
+
 NETWORK: Final = ipaddress.ip_network("198.18.0.0/15")
 LINKS: Final = NETWORK.num_addresses // 4
 MOST_TRIES: Final = 200
@@ -28,17 +30,20 @@ def linked(pid: int) -> Iterator[str]:
     """The address of the namespace that the process ``pid`` is in, as this machine reaches it. Raises CannotLink."""
     if shutil.which("ip") is None:
         raise CannotLink("ip is not installed (apt install iproute2)")
-    number = _add(pid)
+    with changing():
+        number = _add(pid)
     here, there = (str(NETWORK[4 * number + place]) for place in (1, 2))
     try:
-        _ip("address", "add", f"{here}/30", "dev", _name(number))
-        _ip("link", "set", _name(number), "up")
-        _inside(pid, "address", "add", f"{there}/30", "dev", _peer(number))
-        _inside(pid, "link", "set", _peer(number), "up")
+        with changing():
+            _ip("address", "add", f"{here}/30", "dev", _name(number))
+            _ip("link", "set", _name(number), "up")
+            _inside(pid, "address", "add", f"{there}/30", "dev", _peer(number))
+            _inside(pid, "link", "set", _peer(number), "up")
         yield there
     finally:
         # Its other end goes with it; where the namespace is gone already, both are.
-        subprocess.run(["ip", "link", "delete", _name(number)], capture_output=True, check=False, timeout=10)
+        with changing():
+            subprocess.run(["ip", "link", "delete", _name(number)], capture_output=True, check=False, timeout=10)
 
 
 def _add(pid: int) -> int:

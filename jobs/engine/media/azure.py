@@ -19,7 +19,7 @@ _FIELDS: Final = FieldNames(container="container", login="account and key", limi
 class AzureOptions:
     """One container, or a folder in it, and the key or token that opens it."""
 
-    account: str = field(metadata={"label": "Storage account"})
+    account: str = field(metadata={"label": "Storage account", "help": "Its name, as in NAME.blob.core.windows.net."})
     container: str = field(metadata={"label": "Container", "help": "It must exist; SnapCopy does not create it."})
     prefix: str = field(
         default="",

@@ -23,8 +23,10 @@ class B2Options:
     prefix: str = field(
         default="", metadata={"label": "Folder in the bucket", "help": "Empty: the repository is the whole bucket."}
     )
-    key_id: str = field(metadata={"label": "Key ID"})
-    application_key: Secret = field(metadata={"label": "Application key"})
+    key_id: str = field(
+        metadata={"label": "Key ID", "help": "Of an application key that may read, write and list the bucket."}
+    )
+    application_key: Secret = field(metadata={"label": "Application key", "help": "Shown once, when the key is made."})
 
     def __post_init__(self) -> None:
         checked_container(self.bucket, field="bucket", label="Bucket")

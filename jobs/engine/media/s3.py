@@ -50,8 +50,10 @@ class S3Options:
     prefix: str = field(
         default="", metadata={"label": "Folder in the bucket", "help": "Empty: the repository is the whole bucket."}
     )
-    access_key: str = field(metadata={"label": "Access key"})
-    secret_key: Secret = field(metadata={"label": "Secret key"})
+    access_key: str = field(
+        metadata={"label": "Access key", "help": "Its account needs to list, read, write and delete in the bucket."}
+    )
+    secret_key: Secret = field(metadata={"label": "Secret key", "help": "The one that belongs to the access key."})
     session_token: Secret | None = field(
         default=None, metadata={"label": "Session token", "help": "Only with temporary credentials. They end."}
     )

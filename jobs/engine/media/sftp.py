@@ -49,7 +49,10 @@ class SftpOptions:
     """Where the server is, who we are there, and which key it must show."""
 
     host: str = field(metadata={"label": "Host", "help": "Name or address of the SSH server."})
-    port: int = field(default=_STANDARD_PORT, metadata={"label": "Port", "minimum": 1, "maximum": 65535})
+    port: int = field(
+        default=_STANDARD_PORT,
+        metadata={"label": "Port", "help": "22 nearly everywhere.", "minimum": 1, "maximum": 65535},
+    )
     user: str = field(metadata={"label": "User", "help": "Account on the server. One of its own for backups is best."})
     private_key: Secret | None = field(
         default=None,

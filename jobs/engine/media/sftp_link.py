@@ -103,8 +103,9 @@ class Link:
 
     def close(self) -> None:
         """Say goodbye, for two seconds at most."""
-        with contextlib.suppress(*_BROKEN, asyncssh.Error, RuntimeError):
-            self._loop.run_until_complete(_closed(self._connection))
+        goodbye = _closed(self._connection)
+        with contextlib.suppress(*_BROKEN, asyncssh.Error, RuntimeError), contextlib.closing(goodbye):
+            self._loop.run_until_complete(goodbye)
         self._loop.close()
 
 

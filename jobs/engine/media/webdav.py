@@ -29,7 +29,9 @@ class WebDavOptions:
         default="",
         metadata={"label": "Folder", "help": "Below the address; it is created. Empty: the address itself."},
     )
-    user: str = field(default="", metadata={"label": "User"})
+    user: str = field(
+        default="", metadata={"label": "User", "help": "Empty if the server asks for none, or a token is given."}
+    )
     password: Secret | None = field(
         default=None, metadata={"label": "Password", "help": "An app password, where the server has them."}
     )

@@ -20,8 +20,9 @@ from jobs.catalog.loading import Loaded
 from jobs.engine import errors
 from jobs.engine.events import Control, Counters
 from jobs.engine.ids import BlobId, FileId, SnapshotName
-from jobs.engine.media.base import Usage
+from jobs.engine.media.base import Media, Usage
 from jobs.engine.media.registry import MEDIA, MediaKind
+from jobs.engine.media.wrapping import Wrapper
 from jobs.engine.operations import backup_copy, forget, prune
 from jobs.engine.plan import CopyPlan, CopyResult
 from jobs.engine.repository.snapshot_file import SnapshotFile
@@ -156,7 +157,7 @@ def install(machines: Machines, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(forget, "run", lambda plan, shelf, *_rest: _forget(plan, shelf))
     patch.setattr(prune, "run", lambda *_given: NOTHING_PRUNED)
     patch.setattr(prune_runner, "Repository", _Repository)
-    patch.setattr(prune_runner, "list_snapshot_files", lambda shelf: list(shelf.files.values()))
+    patch.setattr(prune_runner, "list_snapshot_files", lambda driver: list(_shelf_of(driver).files.values()))
     _install_catalog(patch)
 
 
@@ -164,7 +165,7 @@ def _install_catalog(patch: pytest.MonkeyPatch) -> None:
     """Nothing is in these snapshots, so nothing is written into the catalog; its states are the product's."""
     patch.setattr(cataloguing, "Repository", _Repository)
     patch.setattr(cataloguing, "load_index", lambda *_given, **_more: None)
-    patch.setattr(cataloguing, "read_snapshot_file", lambda shelf, file_id: shelf.files[file_id])
+    patch.setattr(cataloguing, "read_snapshot_file", lambda driver, file_id: _shelf_of(driver).files[file_id])
     for name in ("list_trees", "tree_changes", "list_snapshot", "snapshot_changes"):
         patch.setattr(cataloguing, name, lambda *_given: iter(()))
     patch.setattr(cataloguing, "load", lambda *_given, **_more: Loaded(told=0, began=0, ended=0))
@@ -181,7 +182,17 @@ NOTHING_PRUNED = prune.PruneResult(
 )
 
 
-def _copy(machines: Machines, plan: CopyPlan, shelf: Shelf, *_rest: object) -> CopyResult:
+def _shelf_of(driver: Media) -> Shelf:
+    """Without what a job wraps around a medium."""
+    found: object = driver
+    while isinstance(found, Wrapper):
+        found = found.inner
+    assert isinstance(found, Shelf)
+    return found
+
+
+def _copy(machines: Machines, plan: CopyPlan, driver: Media, *_rest: object) -> CopyResult:
+    shelf = _shelf_of(driver)
     path = plan.roots[0].stored_as.decode()
     if machines.fails("copy-busy", path):
         raise errors.MediaUnavailable("The medium does not answer.")
@@ -204,7 +215,8 @@ def _copy(machines: Machines, plan: CopyPlan, shelf: Shelf, *_rest: object) -> C
     return CopyResult(snapshot_file_id=file_id, tree_id="f" * 64, counters=counters, parent_used=plan.parent)
 
 
-def _forget(plan: forget.ForgetPlan, shelf: Shelf) -> None:
+def _forget(plan: forget.ForgetPlan, driver: Media) -> None:
+    shelf = _shelf_of(driver)
     for file_id in plan.ids:
         del shelf.files[file_id]
 
