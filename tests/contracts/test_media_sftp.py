@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -122,6 +124,16 @@ def test_a_cut_between_two_calls_is_not_noticed(tmp_path: Path) -> None:
         ssh_server.server().cut()
         cut.put("config", [b"after"])
         assert cut.get("config") == b"after"
+
+
+def test_a_thread_that_runs_a_loop_of_its_own_may_use_it(tmp_path: Path) -> None:
+    async def inside() -> bytes:
+        with medium(tmp_path) as used:
+            used.put(PACK, [b"from a loop"])
+            return used.get(PACK)
+
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        assert thread.submit(lambda: asyncio.run(inside())).result(timeout=60) == b"from a loop"
 
 
 def test_files_are_whole_or_not_there_while_sessions_are_cut(tmp_path: Path) -> None:

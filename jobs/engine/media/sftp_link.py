@@ -10,9 +10,10 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import asyncssh
 
@@ -79,7 +80,7 @@ class Link:
         self._loop = asyncio.new_event_loop()
         self._connection: asyncssh.SSHClientConnection | None = None
         try:
-            self._connection, self._client = self._loop.run_until_complete(_connected(login))
+            self._connection, self._client = self._until(_connected(login))
         except BaseException:
             self.close()
             raise
@@ -87,7 +88,7 @@ class Link:
 
     def run(self, action: Action[Result], *, seconds: float) -> Result:
         """Run to its end, for at most that long. After any other error than SFTP's own the link must be closed."""
-        result = self._loop.run_until_complete(_within(action(self._client), seconds))
+        result = self._until(_within(action(self._client), seconds))
         self.used_at = time.monotonic()
         return result
 
@@ -105,8 +106,17 @@ class Link:
         """Say goodbye, for two seconds at most."""
         goodbye = _closed(self._connection)
         with contextlib.suppress(*_BROKEN, asyncssh.Error, RuntimeError), contextlib.closing(goodbye):
-            self._loop.run_until_complete(goodbye)
+            self._until(goodbye)
         self._loop.close()
+
+    def _until(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Run it on this thread, or on one of its own where this one is busy with a loop of somebody else's."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return self._loop.run_until_complete(work)
+        with ThreadPoolExecutor(max_workers=1) as other:
+            return other.submit(self._loop.run_until_complete, work).result()
 
 
 class Links:
