@@ -7,19 +7,12 @@ from typing import Final
 from django.db.models import Q
 
 from jobs.engine.errors import NotInCopy
-from jobs.engine.snapshots.base import Capability
-from jobs.engine.snapshots.registry import ENGINES
 from jobs.models import BackupCopy, CopyState
 from jobs.rules.levels import restore_chain
 from jobs.rules.states import ON_MEDIA
 from policies.models import Copy
 
 _WAS_DUMPED: Final = (*ON_MEDIA, CopyState.AGED)
-
-
-def streaming_engines() -> list[str]:
-    """Names of engines whose storage is read as the stream of a dump: nothing of a point is on the storage."""
-    return [kind.name for kind in ENGINES.values() if Capability.DUMP_STREAM in kind.capabilities]
 
 
 def dump_chain(row: BackupCopy) -> list[BackupCopy]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from django.db.models import QuerySet
 
-from jobs.dump_chains import dump_chain, streaming_engines
+from jobs.dump_chains import dump_chain
 from jobs.engine.errors import NotInCopy
 from jobs.engine.plan import Overwrite
 from jobs.models import How, Initiator, Job, Operation, Snapshot
@@ -19,6 +19,7 @@ from jobs.services.launch import Actor, create_job
 from jobs.services.restore_parameters import CHOSEN_COPY, DESTINATION, DIRECT, IN_PLACE, LIVE, columns, told
 from policies import audit
 from policies.models import AccessNode, Copy, FileServer
+from policies.resolve import dump_stream_engines, is_dump_stream
 
 _AS_IT_SAYS: Final = "auto"
 
@@ -117,7 +118,7 @@ def undump_again(
 
 def is_dumped(snapshot: Snapshot) -> bool:
     """Its files lie in dumps, which only an NDMP file server can read."""
-    return snapshot.engine in streaming_engines()
+    return is_dump_stream(snapshot.engine)
 
 
 def refuse_dumps(snapshot: Snapshot) -> None:
@@ -132,7 +133,7 @@ def refuse_dumps(snapshot: Snapshot) -> None:
 
 def servers_for_dumps(server: FileServer) -> QuerySet[FileServer]:
     """Other file servers that can read what ``server`` dumped, as far as it is known."""
-    others = FileServer.objects.filter(engine__in=streaming_engines()).exclude(pk=server.pk)
+    others = FileServer.objects.filter(engine__in=dump_stream_engines()).exclude(pk=server.pk)
     return others.filter(pk__in=[other.pk for other in others if not _differ(server, other)])
 
 
@@ -150,7 +151,7 @@ def _choose(snapshot: Snapshot, paths: Sequence[bytes], source: Copy | None) -> 
 
 def _require_same_kind(own: FileServer, there: FileServer) -> None:
     """Images are the vendor's own. What is not known now is found out by the job."""
-    if there.engine not in streaming_engines():
+    if not is_dump_stream(there.engine):
         raise CannotLaunch(
             f"{there.name} is not reached by NDMP, so it cannot read dumps.",
             hint="Choose an NDMP file server of the same kind.",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,6 +18,7 @@ from ..ndmp.transfer import Direction, data_connection
 from ..ndmp.values import UNKNOWN, BackupAbility, BackupType, FileSystem, Nothing
 from .content import is_inside
 from .ndmp_options import NdmpOptions, ProfileChoice
+from .probe import timed_step
 
 MOST_FILE_SYSTEMS: Final = 2_000
 """So many are kept for the forms."""
@@ -64,7 +64,7 @@ class _Test:
                 ("file systems", self._file_systems),
                 ("data connection", self._data),
             ):
-                steps.append(_step(name, action))
+                steps.append(timed_step(name, action))
                 if not steps[-1].ok:
                     break
         finally:
@@ -162,15 +162,6 @@ class _Test:
         if self.options.direction is Direction.WE_LISTEN:
             return f"it comes from {theirs[0]} to {ours[0]}:{ours[1]}"
         return f"this node reaches {theirs[0]}:{theirs[1]}"
-
-
-def _step(name: str, action: Callable[[], str]) -> TestStep:
-    started = time.perf_counter()
-    try:
-        detail, ok, hint = action(), True, ""
-    except EngineError as error:
-        detail, ok, hint = error.sentence, False, error.hint
-    return TestStep(name=name, ok=ok, seconds=time.perf_counter() - started, detail=detail, hint=hint)
 
 
 def _described(one: FileSystem) -> dict[str, object]:

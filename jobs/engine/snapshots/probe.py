@@ -92,13 +92,14 @@ def run_steps(steps: list[tuple[str, Callable[[], str]]], place: Path) -> TestRe
     """Run steps until one fails; free space is that of ``place``. Never raises an engine error."""
     done: list[TestStep] = []
     for name, action in steps:
-        done.append(_step(name, action))
+        done.append(timed_step(name, action))
         if not done[-1].ok:
             break
     return TestReport(steps=tuple(done), usage=_usage(place))
 
 
-def _step(name: str, action: Callable[[], str]) -> TestStep:
+def timed_step(name: str, action: Callable[[], str]) -> TestStep:
+    """Run one step; an engine error makes it one that failed, in its words."""
     started = time.perf_counter()
     try:
         detail, ok, hint = action(), True, ""
