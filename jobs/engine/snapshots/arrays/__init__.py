@@ -1,0 +1,1 @@
+"""What the engines of storage arrays share: nothing here knows an array, nor needs a maker's client."""

@@ -1,0 +1,24 @@
+"""A maker's own client, which is an optional package: loaded when it is used, and told plainly where it is missing."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
+from ...errors import EngineUnsupported
+
+
+def load(module: str, *, package: str, extra: str) -> ModuleType:
+    """Import ``module``, one of ours that needs ``package``.
+
+    Raises EngineUnsupported that names what to install: pip's ``extra`` of this product.
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("jobs"):
+            raise
+        raise EngineUnsupported(
+            f"This node lacks the Python package “{package}”.",
+            hint=f"On the access node: pip install 'snapcopy[{extra}]', then restart its worker.",
+        ) from error

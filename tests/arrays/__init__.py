@@ -1,0 +1,1 @@
+"""Storage arrays: emulators of what their makers document, driven over TLS by the makers' own clients."""
