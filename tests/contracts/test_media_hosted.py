@@ -117,9 +117,9 @@ def test_a_host_that_dies_fails_one_call_and_the_next_has_another(media: HostedM
 
 def test_a_host_that_hangs_is_killed(media: HostedMedia, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     media.put("config", [b"x"])
-    media._state().clear()
+    media._calls._state().clear()
     with monkeypatch.context() as patch:
-        patch.setattr(media, "_call_seconds", 1.0)
+        patch.setattr(media._calls, "_call_seconds", 1.0)
         with pytest.raises(MediaUnavailable, match="did not answer within 1 s"):
             media.exists("hang")
     assert not _is_running(_pids(tmp_path)[0])

@@ -5,5 +5,6 @@ hangs. Our copies fork readers that inherit the medium. So such a driver runs in
 that every process and thread of a job talks to over its own local socket. A fork is safe, a hang can be killed, and
 the host's memory is bounded by how many calls it runs at once.
 
-``wire`` is what travels, ``process`` starts and ends a host, ``server`` is what runs inside, ``client`` is the medium.
+``wire`` is what travels, ``process`` starts and ends a host, ``server`` is what runs inside, ``calls`` asks it for
+something, ``client`` is the medium. The client library of an array runs in one too (:mod:`jobs.engine.snapshots`).
 """

@@ -31,7 +31,8 @@ _WAITING: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Driver:
-    """What runs in the host: ``factory`` “package.module:Name” is called with ``settings`` and gives a Media.
+    """What runs in the host: ``factory`` “package.module:Name” is called with ``settings`` and gives a
+    Media, or another object whose methods are to be called.
 
     ``environment`` is added to what every host gets, such as the file of a private certificate authority.
     """

@@ -18,7 +18,6 @@ from importlib import import_module
 from typing import Any, Final
 
 from ...errors import EngineError, MediaUnavailable
-from ..base import Media
 from . import wire
 from .process import Driver
 
@@ -29,11 +28,11 @@ _WITH_BODY: Final = frozenset({"get", "put"})
 
 
 class Server:
-    """Answers calls with a medium, or with the error that making it met."""
+    """Answers calls with a medium, or whatever else the driver is, or with the error that making it met."""
 
     def __init__(self, driver: Driver) -> None:
         self._slots = threading.BoundedSemaphore(driver.calls_at_once)
-        self._medium: Media | None = None
+        self._medium: Any = None
         self._problem: EngineError | None = None
         try:
             self._medium = _factory(driver.factory)(driver.settings)
@@ -61,7 +60,7 @@ class Server:
     def _answer(self, connection: socket.socket, call: wire.Call, body: bytes) -> None:
         try:
             if self._medium is None:
-                raise self._problem or MediaUnavailable("The medium's driver did not start.")
+                raise self._problem or MediaUnavailable("The driver did not start.")
             if call.method == "list":
                 for rows in _in_parts(self._medium.list(**call.arguments)):
                     wire.send(connection, wire.Answer(value=rows, more=True))
@@ -88,9 +87,9 @@ def _in_parts(rows: Iterator[tuple[str, int]]) -> Iterator[list[tuple[str, int]]
         yield part
 
 
-def _factory(name: str) -> Callable[[Any], Media]:
+def _factory(name: str) -> Callable[[Any], Any]:
     module, _, attribute = name.partition(":")
-    found: Callable[[Any], Media] = getattr(import_module(module), attribute)
+    found: Callable[[Any], Any] = getattr(import_module(module), attribute)
     return found
 
 
