@@ -1,8 +1,11 @@
 """How much of what a real NDMP server sends into nothing also arrives in a repository. Needs root and ndmjob.
 
-The server sends a file that is in memory, through ``cat``: nothing of its own work hides the time of ours. Both ends
-are whole processes; the rates in the titles are those of the data alone, without starting, login and the server's
-pause at the end. Run it with ``--cases ndmp-text,ndmp-random,ndmp-mixed``.
+The server is ``ndmjob`` with one of two formatters. ``ndmp-tar-...``: that of the tests, which dumps a tree of files
+with GNU tar and tells their history. ``ndmp-...``: ``cat`` of an image that is in memory, so that nothing of the
+server's own work hides the time of ours; no network brings data that quickly. Server and product share the cores.
+
+Both ends are whole processes; the rates in the titles are those of the dump from its request on, without starting,
+login and the second that the server sleeps at its end. With ``--cold`` nothing of the source is in memory.
 """
 
 from __future__ import annotations
@@ -15,61 +18,77 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from typing import Any, Final
 
 from tests.ndmp_server import ACCOUNT, PORT, NdmpHost, serving
 
 from .cases import Bench, Row
-from .measuring import Figures, run, wait_until_quiet
-from .trees import make
+from .measuring import Figures, drop_caches, run, wait_until_quiet
+from .trees import Tree, make, warm
 
 SINK = "null sink"
 OURS = "ours"
 
 
-def of_tree(name: str) -> Callable[[Bench], list[Row]]:
-    """The case of one kind of content."""
+def of_image(name: str) -> Callable[[Bench], list[Row]]:
+    """The case of one kind of content, as an image that is there."""
 
     def case(bench: Bench) -> list[Row]:
         with TemporaryDirectory(dir=bench.work) as folder, serving(Path(folder)) as host:
-            image = _image(bench, name)
+            image = _image(make(name, bench.work, bench.scale), bench)
             (Path(folder) / "wrap_dump").write_text(f"#!/bin/sh\nexec cat {image}\n")
-            return [_row(bench, name, host, image)]
+            return [_row(bench, f"image of {name}", host, host.root)]
 
     return case
 
 
-def _image(bench: Bench, name: str) -> Path:
-    tree = make(name, bench.work, bench.scale)
-    image = bench.work / f"{name}-{bench.scale:g}.tar"
+def of_tree(name: str) -> Callable[[Bench], list[Row]]:
+    """The case of one kind of content, as files of which the server makes the image."""
+
+    def case(bench: Bench) -> list[Row]:
+        with TemporaryDirectory(dir=bench.work) as folder, serving(Path(folder)) as host:
+            tree = make(name, bench.work, bench.scale)
+            warm(tree)
+            return [_row(bench, f"{tree.files:,} files of {name} by tar", host, tree.path)]
+
+    return case
+
+
+def _image(tree: Tree, bench: Bench) -> Path:
+    image = bench.work / f"{tree.name}-{bench.scale:g}.tar"
     if not image.exists():
         subprocess.run(["tar", "-c", "--format=gnu", "-f", image, "-C", tree.path, "."], check=True)
     subprocess.run(["cat", image], stdout=subprocess.DEVNULL, check=True)
     return image
 
 
-def _row(bench: Bench, name: str, host: NdmpHost, image: Path) -> Row:
+def _row(bench: Bench, name: str, host: NdmpHost, source: Path) -> Row:
     figures: dict[str, list[Figures]] = {OURS: [], SINK: []}
     rates: dict[str, list[float]] = {OURS: [], SINK: []}
+    size = 0
     for number in range(bench.rounds):
         for end in (SINK, OURS):
             place = bench.work / "places" / end
             shutil.rmtree(place, ignore_errors=True)
             place.mkdir(parents=True)
             wait_until_quiet(bench.patience_seconds)
-            took, rate = _measure(host, end, place)
+            if bench.is_cold:
+                drop_caches()
+            took, told = _measure(host, end, place, source)
+            size = told["image_bytes"]
             figures[end].append(took)
-            rates[end].append(rate)
-            bench.tell(f"ndmp {name} {number + 1}/{bench.rounds} {end}: {rate / 1e6:.0f} MB/s")
+            rates[end].append(size / told["seconds"])
+            bench.tell(f"ndmp {name} {number + 1}/{bench.rounds} {end}: {rates[end][-1] / 1e6:.0f} MB/s")
     share = median(ours / sink for ours, sink in zip(rates[OURS], rates[SINK], strict=True))
     title = (
-        f"ndmp, {name} ({image.stat().st_size / 1e9:.2f} GB): {median(rates[OURS]) / 1e6:.0f} MB/s of "
+        f"ndmp, {name} ({size / 1e9:.2f} GB): {median(rates[OURS]) / 1e6:.0f} MB/s of "
         f"{median(rates[SINK]) / 1e6:.0f} MB/s, {share:.0%}"
     )
     return Row(title=title, figures=figures)
 
 
-def _measure(host: NdmpHost, end: str, place: Path) -> tuple[Figures, float]:
-    """What the whole process took, and bytes a second of the data."""
+def _measure(host: NdmpHost, end: str, place: Path, source: Path) -> tuple[Figures, Any]:
+    """What the whole process took, and what it told."""
     told = place / "told.json"
     command = [
         sys.executable,
@@ -79,11 +98,15 @@ def _measure(host: NdmpHost, end: str, place: Path) -> tuple[Figures, float]:
         str(place),
         str(PORT),
         ACCOUNT,
-        str(host.root),
+        str(source),
         str(told),
     ]
     figures = host.run(lambda: run(command, {}))
-    return figures, float(json.loads(told.read_text())["bytes_a_second"])
+    return figures, json.loads(told.read_text())
 
 
-CASES = {f"ndmp-{name.removeprefix('large-')}": of_tree(name) for name in ("large-text", "large-random", "mixed")}
+_CONTENTS: Final = {"text": "large-text", "random": "large-random", "mixed": "mixed"}
+CASES: Final = {
+    **{f"ndmp-tar-{short}": of_tree(name) for short, name in _CONTENTS.items()},
+    **{f"ndmp-{short}": of_image(name) for short, name in _CONTENTS.items()},
+}

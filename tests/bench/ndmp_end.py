@@ -21,18 +21,14 @@ from jobs.engine.plan import Secret
 from jobs.engine.repository.repository import Repository
 
 PASSWORD = Secret("bench")
+SLEEP_SECONDS = 1.0
 
 
 class Nothing:
-    """Takes the image and forgets it; knows when the first and the last of it came."""
-
-    def __init__(self) -> None:
-        self.began = self.ended = 0.0
+    """Takes the image and forgets it."""
 
     def write(self, piece: memoryview) -> None:
         assert piece
-        self.ended = time.perf_counter()
-        self.began = self.began or self.ended
 
 
 class Stopwatch(NullSink):
@@ -46,16 +42,17 @@ class Stopwatch(NullSink):
             self.at[event.phase] = time.perf_counter()
 
 
-def into_nothing(server: Server, path: str) -> float:
-    nothing = Nothing()
+def into_nothing(server: Server, path: str) -> tuple[int, float]:
+    """(bytes of the image, seconds from its request to its end, less the second that ndmjob sleeps)."""
     order = BackupOrder(type="dump", environment=GENERIC.backup_environment(path))
     with connect(server, FreeRun()) as session:
-        result = back_up(session, order, nothing)
-    return result.image_bytes / (nothing.ended - nothing.began)
+        began = time.perf_counter()
+        result = back_up(session, order, Nothing())
+        return result.image_bytes, time.perf_counter() - began - SLEEP_SECONDS
 
 
-def into_repository(server: Server, path: str, place: Path) -> float:
-    """From the start of the dump until all of it is on the disk, less the second that ndmjob sleeps at its end."""
+def into_repository(server: Server, path: str, place: Path) -> tuple[int, float]:
+    """The same; it ends when all of it is on the disk."""
     media = DiskMedia(DiskOptions(path=place / "repository", create_directory=True))
     Repository.create(media, PASSWORD)
     watch = Stopwatch()
@@ -69,15 +66,14 @@ def into_repository(server: Server, path: str, place: Path) -> float:
         taken_at_ns=time.time_ns(),
     )
     result = dump.run(plan, media, PASSWORD, watch, FreeRun(), SystemClock(), new_history=HistorySpool)
-    took = time.perf_counter() - watch.at[PhaseName.COPY] - 1
-    return result.dumps[0].image_bytes / took
+    return result.dumps[0].image_bytes, time.perf_counter() - watch.at[PhaseName.COPY] - SLEEP_SECONDS
 
 
 def main() -> None:
     where, place, port, account, path, told = sys.argv[1:]
     server = Server(host="127.0.0.1", port=int(port), account=account, password=Secret(account))
-    rate = into_repository(server, path, Path(place)) if where == "ours" else into_nothing(server, path)
-    Path(told).write_text(json.dumps({"bytes_a_second": rate}))
+    size, took = into_repository(server, path, Path(place)) if where == "ours" else into_nothing(server, path)
+    Path(told).write_text(json.dumps({"image_bytes": size, "seconds": took}))
 
 
 main()

@@ -60,12 +60,26 @@ def test_whoever_has_to_wait_is_compressed_less_and_nothing_is_lost_or_out_of_or
     stored = stream.finish()
     store.close()
     assert waited[0] == 0, "two windows are full before anything is stored"
-    assert session.levels[0] is None
     assert QUICK_LEVEL in session.levels
     assert stored.size_bytes == len(content)
     ids = [BlobId(bytes.fromhex(one)) for one in stored.hex_ids()]
     assert b"".join(session.blobs[blob] for blob in ids) == content
     assert all(sha256(plain).digest() == blob for blob, plain in session.blobs.items())
+
+
+def test_whoever_had_to_wait_is_compressed_as_asked_once_nothing_is_left_to_do() -> None:
+    session = SlowSession()
+    store = store_into(session, session.may_store.set)
+    stream = store.begin()
+    stream.write(random.Random(3).randbytes(3 * WINDOW_BYTES))
+    stream.finish()
+    assert QUICK_LEVEL in session.levels
+    session.levels.clear()
+    later = store.begin()
+    later.write(random.Random(4).randbytes(WINDOW_BYTES))
+    later.finish()
+    store.close()
+    assert set(session.levels) == {None}
 
 
 def test_an_error_of_a_thread_reaches_whoever_brings_the_stream() -> None:

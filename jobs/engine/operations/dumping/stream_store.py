@@ -1,7 +1,8 @@
 """A stream whose end nobody knows, stored as one file: cut by whoever brings it, processed by a few threads.
 
-The windows bound the memory; waiting for a free one is the back-pressure that reaches the file server. Who has to wait
-compresses less until it keeps up again: a dump holds a session and a snapshot of the file server as long as it runs.
+The windows bound the memory; waiting for a free one is the back-pressure that reaches the file server. From then on
+what is not compressed yet is compressed less, until the threads have nothing left to do when the next window is full:
+a dump holds a session and a snapshot of the file server as long as it runs.
 """
 
 from __future__ import annotations
@@ -85,9 +86,9 @@ class StreamStore:
 
     def window(self) -> _Window:
         """A free window; waits for one. Raises what the threads met, and what the beat raises."""
-        self._is_late = self._free.empty()
         while True:
             self._raise_error()
+            self._is_late = self._is_late or self._free.empty()
             try:
                 return self._free.get(timeout=_BEAT_SECONDS)
             except queue.Empty:
@@ -107,11 +108,11 @@ class StreamStore:
         first = len(ids)
         ids += bytes(_ID_BYTES * len(chunks))
         with self._lock:
+            self._is_late = self._is_late and self._missing > 0
             window.users = len(chunks)
             self._missing += len(chunks)
-        level = self._quick_level if self._is_late else None
         for place, chunk in enumerate(chunks):
-            self._pool.submit(self._store, ids, first + _ID_BYTES * place, window, chunk, level)
+            self._pool.submit(self._store, ids, first + _ID_BYTES * place, window, chunk)
 
     def wait(self) -> None:
         """Until everything that was submitted is stored. Raises what the threads met, and what the beat raises."""
@@ -129,12 +130,13 @@ class StreamStore:
         if self._error is not None:
             raise self._error
 
-    def _store(self, ids: bytearray, place: int, window: _Window, chunk: memoryview, level: int | None) -> None:
+    def _store(self, ids: bytearray, place: int, window: _Window, chunk: memoryview) -> None:
         error: BaseException | None = None
         try:
             if self._error is None:
                 blob = ZERO_CHUNK_ID if _is_zero_chunk(chunk) else BlobId(sha256(chunk).digest())
                 if self._session.claim(BlobKind.DATA, (blob,)):
+                    level = self._quick_level if self._is_late else None
                     self._session.store(BlobKind.DATA, blob, chunk, level=level)
                 ids[place : place + _ID_BYTES] = blob
         except BaseException as caught:  # noqa: BLE001 - raised again by the thread that brings the stream
