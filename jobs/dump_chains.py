@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final
 
 from django.db.models import Q
@@ -60,7 +61,14 @@ def _links(row: BackupCopy) -> list[BackupCopy]:
             f"The full dump that {row.snapshot.name} was built on is not known any more.",
             hint="Choose another point: the next full backup copy begins a new chain.",
         ) from error
-    return [[*dumped, row][index] for index in chain]
+    links = [[*dumped, row][index] for index in chain]
+    for older, newer in pairwise(links):
+        if newer.parent_id not in {None, older.pk}:
+            raise NotInCopy(
+                f"What {newer.snapshot.name} was dumped on top of is not known any more.",
+                hint="Choose another point: the next full backup copy begins a new chain.",
+            )
+    return links
 
 
 def _dumping_copy(copy: Copy) -> Copy:
@@ -72,5 +80,8 @@ def _dumping_copy(copy: Copy) -> Copy:
 
 def _number(row: BackupCopy) -> int:
     if row.level_number is None:
-        raise NotInCopy(f"The level of the dump of {row.snapshot.name} is not known.")
+        raise NotInCopy(
+            f"It is not known what {row.snapshot.name} was dumped on top of.",
+            hint="Choose another point, or fetch the images of this one with restic.",
+        )
     return row.level_number

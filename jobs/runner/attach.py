@@ -8,16 +8,19 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from django.db.models import Q
+
 from jobs.catalog.browsing import folder_at
 from jobs.engine.errors import RepositoryDamaged
 from jobs.engine.events import Counters, Level, PhaseName, Progress
 from jobs.engine.operations.sealing import configurations, install_of, is_configuration, read_sealed
 from jobs.engine.operations.survey import EVERYTHING, Group, Survey, content_of, groups_of, survey
+from jobs.engine.operations.undumping.stored import FoundDumps, dumps_in
 from jobs.engine.repository.index_load import load_index
 from jobs.engine.repository.reader import BlobReader
 from jobs.engine.repository.repository import Repository
 from jobs.engine.repository.snapshot_file import SnapshotFile
-from jobs.models import BackupCopy, CatalogState, Snapshot
+from jobs.models import BackupCopy, CatalogState, Snapshot, SnapshotState
 from jobs.progress import clean, display
 from jobs.runner.cataloguing import Cataloguer, waiting_for_catalog
 from jobs.runner.copy_record import usage_of
@@ -28,7 +31,7 @@ from jobs.services.failures import ConfigurationDeleted
 from jobs.services.outcomes import Done, Outcome
 from policies.declared.sealed import counts, opened
 from policies.models import IMPORTED, Media, Subclient
-from policies.resolve import media_password
+from policies.resolve import dump_stream_engines, media_password
 from policies.services.imported import freeze_rebuilt
 from policies.services.media import record_pruned_bytes, set_repository_id
 from snapcopy_site.lib.home import Home
@@ -132,7 +135,7 @@ def _import(task: Task, media: Media, repository: Repository, found: Survey, res
         task.orders.check()
         if importer.leaves_out(file):
             continue
-        imported += importer.take(file, _content(task, reader, file))
+        imported += importer.take(file, _content(task, reader, file), dumps=_dumps(task, reader, file))
         task.recorder.emit(Progress(counters=Counters(files_total=len(found.files), files_done=number)))
     freeze_rebuilt(list(importer.rebuilt.values()), media)
     task.tell("imported", f"{imported:,} points were imported; what was known before was left as it is.")
@@ -159,10 +162,21 @@ def _content(task: Task, reader: BlobReader, file: SnapshotFile) -> tuple[bytes,
         return (EVERYTHING,)
 
 
+def _dumps(task: Task, reader: BlobReader, file: SnapshotFile) -> FoundDumps | None:
+    """The dumps that it holds; none where what tells of them is damaged: then it is a point of plain files."""
+    try:
+        return dumps_in(reader, file)
+    except RepositoryDamaged as error:
+        task.tell("dumps-unread", f"{(file.id or '')[:8]}: {error.sentence}", level=Level.WARNING)
+        return None
+
+
 def _to_catalogue(media: Media) -> list[Subclient]:
     """Those with points that wait for it, also points of an attempt before."""
     waiting = Snapshot.objects.filter(
-        backup_copies__media=media, catalog_state__in=(CatalogState.PENDING, CatalogState.FAILED), engine=IMPORTED
+        Q(engine=IMPORTED) | Q(engine__in=dump_stream_engines(), state=SnapshotState.DELETED),
+        backup_copies__media=media,
+        catalog_state__in=(CatalogState.PENDING, CatalogState.FAILED),
     )
     return list(Subclient.objects.filter(pk__in=waiting.values("subclient")).order_by("pk"))
 

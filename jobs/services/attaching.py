@@ -13,6 +13,7 @@ from typing import Any, Final
 from django.db import transaction
 
 from jobs.engine.operations.sealing import is_configuration
+from jobs.engine.operations.undumping.stored import FoundDumps
 from jobs.engine.repository.snapshot_file import SnapshotFile
 from jobs.models import (
     BackupCopy,
@@ -21,18 +22,18 @@ from jobs.models import (
     How,
     Initiator,
     Job,
-    Level,
     Operation,
     Snapshot,
     SnapshotState,
 )
 from jobs.progress import clean
+from jobs.services.attaching_dumps import ImportedLevel, imported_level
 from jobs.services.errors import CannotLaunch
 from jobs.services.launch import Actor
 from jobs.services.upkeep import launch_of_medium
 from policies import audit
 from policies.models import IMPORTED, Copy, Media, Subclient
-from policies.resolve import install_id
+from policies.resolve import install_id, is_dump_stream
 from policies.services.imported import imported_copy, imported_server, imported_subclient
 
 IMPORT: Final = "import"
@@ -99,6 +100,7 @@ class Importer:
     subclients: dict[int, Subclient] = field(default_factory=dict)
     rebuilt: dict[int, Subclient] = field(default_factory=dict)
     _copies: dict[int, Copy | None] = field(default_factory=dict)
+    _former_ids: dict[str, str] = field(default_factory=dict)
     _known: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -114,23 +116,31 @@ class Importer:
         return is_ours and BackupCopy.objects.filter(media=self.media, snapshot__name=name).exists()
 
     @transaction.atomic
-    def take(self, file: SnapshotFile, content: Iterable[bytes]) -> bool:
-        """False = there is a point of it already. ``content`` are the paths its files lie below."""
+    def take(self, file: SnapshotFile, content: Iterable[bytes], *, dumps: FoundDumps | None = None) -> bool:
+        """False = there is a point of it already. ``content`` are the paths its files lie below, ``dumps`` what it
+        holds instead of files. To be called from the oldest to the newest."""
         if file.id is None or file.id in self._known:
             return False
         paths = [path.decode("utf-8", "surrogateescape") for path in content]
         mine = self._rebuilt_subclient(file)
+        engine, level = IMPORTED, ImportedLevel()
         if mine is not None:
             subclient, copy = mine
             self.rebuilt[subclient.pk] = subclient
+            if dumps is not None and is_dump_stream(subclient.file_server.engine):
+                engine, paths = subclient.file_server.engine, list(dumps.file_systems)
+                level = imported_level(file, dumps, subclient, copy, former_ids=self._former_ids)
         else:
             copy = imported_copy(self.media, user=self.user)
             server = imported_server(clean(file.hostname), user=self.user)
             subclient = imported_subclient(server, copy, paths, user=self.user)
-        snapshot = self._snapshot(file, subclient, paths, name=name_of(file) if mine is not None else "")
-        made = self._backup_copy(file, snapshot, copy)
+        name = name_of(file) if mine is not None else ""
+        snapshot = self._snapshot(file, subclient, paths, name=name, engine=engine, level=level)
+        made = self._backup_copy(file, snapshot, copy, level)
         self.subclients[subclient.pk] = subclient
         self._known.add(file.id)
+        if file.original is not None:
+            self._former_ids[file.original] = file.id
         return made
 
     def _rebuilt_subclient(self, file: SnapshotFile) -> tuple[Subclient, Copy] | None:
@@ -151,7 +161,16 @@ class Importer:
             self._copies[subclient.policy_id] = rows.select_related("policy", "media").first()
         return self._copies[subclient.policy_id]
 
-    def _snapshot(self, file: SnapshotFile, subclient: Subclient, content: list[str], *, name: str) -> Snapshot:
+    def _snapshot(
+        self,
+        file: SnapshotFile,
+        subclient: Subclient,
+        content: list[str],
+        *,
+        name: str,
+        engine: str,
+        level: ImportedLevel,
+    ) -> Snapshot:
         """The row of a snapshot that is nowhere any more. Two media may hold copies of the same one."""
         if name and (there := Snapshot.objects.filter(name=name, subclient=subclient).first()) is not None:
             return there
@@ -160,28 +179,29 @@ class Importer:
         return Snapshot.objects.create(
             subclient=subclient,
             name=name,
-            engine=IMPORTED,
+            engine=engine,
             content=content,
             state=SnapshotState.DELETED,
             state_reason=_WHY_GONE.format(self.media.name),
             initiator=Initiator.SCRIPT,
             catalog_state=CatalogState.PENDING,
-            asked_level=Level.FULL,
-            ran_level=Level.FULL,
-            level_number=0,
+            asked_level=level.level,
+            ran_level=level.level,
+            level_number=level.number,
             taken_at=_free_moment(subclient, file.time_ns),
         )
 
-    def _backup_copy(self, file: SnapshotFile, snapshot: Snapshot, copy: Copy) -> bool:
-        """Every snapshot file holds everything, so each is a full."""
+    def _backup_copy(self, file: SnapshotFile, snapshot: Snapshot, copy: Copy, level: ImportedLevel) -> bool:
+        """A snapshot file of files holds everything, so each is a full; dumps have their levels."""
         summary = file.summary
         copied_ns = summary.backup_end_ns if summary is not None else file.time_ns
         values: dict[str, Any] = {
             "media": self.media,
             "state": CopyState.COPIED,
-            "state_reason": "Imported.",
-            "ran_level": Level.FULL,
-            "level_number": 0,
+            "state_reason": f"Imported. {level.problem}".rstrip(),
+            "ran_level": level.level,
+            "level_number": level.number,
+            "parent": level.parent,
             "snapshot_file_id": file.id,
             "tree_id": file.tree.hex(),
             "copied_at": _moment(copied_ns),

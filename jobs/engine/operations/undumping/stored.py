@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from ...ids import FileId
 from ...ndmp.values import Pair
 from ...repository.layout import damaged
 from ...repository.reader import BlobReader
-from ...repository.snapshot_file import read_snapshot_file
+from ...repository.snapshot_file import SnapshotFile, read_snapshot_file
 from ...repository.stored_file import StoredFile
 from ...repository.tree import Node, NodeKind
 from ..browse import Browser
@@ -47,6 +48,32 @@ class StoredDump:
     def label(self) -> str:
         """For people: “/vol/vol1, level 2”."""
         return f"{self.content.decode('utf-8', 'backslashreplace')}, level {self.level}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundDumps:
+    """What a snapshot file says of itself: dumps of ``file_systems``, all of one ``level``."""
+
+    file_systems: tuple[str, ...]
+    level: int
+
+
+def dumps_in(reader: BlobReader, file: SnapshotFile) -> FoundDumps | None:
+    """The dumps that a snapshot file consists of, for who knows nothing else of it; None = it holds no dumps.
+
+    Raises RepositoryDamaged.
+    """
+    if not file.paths or not all(path.startswith(TOP + b"/") for path in file.paths):
+        return None
+    browser = Browser(reader, file)
+    try:
+        dumps = [_dump_of(browser, path[len(TOP) :]) for path in file.paths]
+    except NotInCopy:
+        return None
+    levels = {dump.level for dump in dumps}
+    if len(levels) != 1:
+        return None
+    return FoundDumps(file_systems=tuple(os.fsdecode(dump.content) for dump in dumps), level=levels.pop())
 
 
 def chain_of(reader: BlobReader, files: Sequence[FileId], content: bytes) -> tuple[StoredDump, ...]:
