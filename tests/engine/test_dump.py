@@ -226,7 +226,7 @@ def test_a_kill_in_the_middle_of_silence_aborts_at_the_file_server(place: DumpPl
     with filer(Script(image=bytes(MEBIBYTE), hangs_after=1000)) as server:
         with pytest.raises(Killed):
             place.run(plan_of(source_at(server.port)), control=StopWhen(server.reached.is_set))
-        assert server.asked[-3:] == ["DATA_ABORT", "DATA_STOP", "CONNECT_CLOSE"]
+        assert server.asked_by_all()[-3:] == ["DATA_ABORT", "DATA_STOP", "CONNECT_CLOSE"]
     assert place.names("snapshots") == place.names("locks") == []
 
 

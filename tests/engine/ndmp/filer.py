@@ -85,6 +85,12 @@ class Filer:
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
 
+    def asked_by_all(self) -> list[str]:
+        """What was asked until the clients that came had gone: their last call has no answer that they wait for."""
+        for visit in list(self._visits):
+            visit.thread.join(timeout=10)
+        return self.asked
+
     def close(self) -> None:
         self.is_over.set()
         with contextlib.suppress(OSError):

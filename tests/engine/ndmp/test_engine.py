@@ -147,7 +147,7 @@ def test_test_tells_who_it_is_what_it_knows_and_that_data_gets_through() -> None
         ]
         facts = report.facts
         assert (facts["profile"], facts["vendor"], facts["version"]) == ("ontap", "NetApp", "9.16")
-        assert server.asked[-3:] == ["DATA_ABORT", "DATA_STOP", "CONNECT_CLOSE"]
+        assert server.asked_by_all()[-3:] == ["DATA_ABORT", "DATA_STOP", "CONNECT_CLOSE"]
         assert engine(server, direction="filer-listens").test().ok
 
 
