@@ -1,6 +1,7 @@
 """``python -m tests.bench.over_s3 init | copy SOURCE | restore TARGET``: one process of ours on S3, for the bench.
 
-Where and with which keys comes from the environment. The wrappers are those that a job gives a remote medium.
+Where and with which keys comes from the environment. The wrappers and the cache are those that a job gives a remote
+medium.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from jobs.engine.clock import SystemClock
 from jobs.engine.events import FreeRun, NullSink
 from jobs.engine.media.board import MediaBoard
+from jobs.engine.media.cached import Cached
 from jobs.engine.media.layers import REMOTE, layered
 from jobs.engine.media.s3 import S3Options, open_s3
 from jobs.engine.operations import backup_copy, restore
@@ -32,7 +34,7 @@ def main() -> None:
         access_key=values["AWS_ACCESS_KEY_ID"],
         secret_key=Secret(values["AWS_SECRET_ACCESS_KEY"]),
     )
-    media = layered(open_s3(options), REMOTE, board=MediaBoard())
+    media = Cached(layered(open_s3(options), REMOTE, board=MediaBoard()), cache / "medium")
     sink, control, clock = NullSink(), FreeRun(), SystemClock()
     try:
         match sys.argv[1:]:
@@ -46,9 +48,10 @@ def main() -> None:
                 )
                 backup_copy.run(plan, media, password, sink, control, clock)
             case ["restore", target]:
-                file_id = find_snapshot_file(Repository.open(media, password), LATEST).id
+                repository = Repository.open(media, password)
+                file_id = find_snapshot_file(repository, LATEST).id
                 restored = RestorePlan(snapshot_file_id=file_id, target=Path(target), index_cache=cache)
-                restore.run(restored, media, password, sink, control, clock)
+                restore.run_opened(restored, repository, sink, control, clock)
             case _:
                 sys.exit(__doc__)
     finally:

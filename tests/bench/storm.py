@@ -1,4 +1,4 @@
-"""``python -m tests.bench.storm``: a copy to ``rclone serve restic`` through a proxy that fails a part of all requests.
+"""``python -m tests.bench.storm``: a copy to a server of rclone's through a proxy that fails a part of all requests.
 
 Tells how long it took without and with the storm, what failed, and what stock ``restic check --read-data`` says.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -15,17 +16,17 @@ from jobs.engine.clock import SystemClock
 from jobs.engine.events import FreeRun, NullSink
 from jobs.engine.media.board import MediaBoard
 from jobs.engine.media.layers import Limits, layered
-from jobs.engine.media.registry import MEDIA
 from jobs.engine.operations import backup_copy
-from jobs.engine.options import parse_options
 from jobs.engine.plan import CopyPlan, SourceRoot, StoredPath
 from jobs.engine.repository.repository import Repository
-from tests import rclone_servers
+from tests.contracts.media_drivers import REST, S3, Driver
 from tests.engine.repositories import PASSWORD, QUICK
 from tests.fault_proxy import FaultProxy
 from tests.interop.restic import Restic
 
 _LIMITS = Limits(transfers=8, retries=12, timeout_seconds=60.0)
+_SERVED = {"rest": REST, "s3": S3}
+_CHECK_SECONDS = 1800.0
 
 
 def _grow(source: Path, *, mib: int) -> None:
@@ -40,13 +41,12 @@ def _grow(source: Path, *, mib: int) -> None:
                 file.write(os.urandom(1 << 20))
 
 
-def _copy(source: Path, place: Path, *, share: float, seed: int) -> None:
-    place.mkdir()
-    port = int(rclone_servers.rest_server().rpartition(":")[2])
+def _copy(driver: Driver, source: Path, place: Path, *, share: float, seed: int) -> None:
+    repository = driver.file(place, "")
+    repository.mkdir()
     board = MediaBoard()
-    with FaultProxy(port, share=0, seed=seed) as proxy:
-        options: object = parse_options(MEDIA["rest"].options, {"url": f"http://127.0.0.1:{proxy.port}{place}/"}, {})
-        media = layered(MEDIA["rest"].build(options), _LIMITS, board=board)
+    with FaultProxy(driver.port(place), share=0, seed=seed) as proxy:
+        media = layered(driver.open_through(place, proxy.port), _LIMITS, board=board)
         Repository.create(media, PASSWORD, cost=QUICK)
         proxy.share = share
         root = SourceRoot(directory=source, stored_as=StoredPath(os.fsencode(source)))
@@ -56,15 +56,18 @@ def _copy(source: Path, place: Path, *, share: float, seed: int) -> None:
         seconds = time.perf_counter() - started
         media.close()
     failed = ", ".join(f"{count} {fault.value}" for fault, count in sorted(proxy.faults.items()))
-    print(f"{share:.0%} of requests: {seconds:.1f} s, {result.counters.files_done} files, {proxy.requests} requests")
+    done = f"{result.counters.files_done} files, {proxy.requests} requests"
+    print(f"{driver.name}, {share:.0%} of requests: {seconds:.1f} s, {done}")
     print(f"  {sum(proxy.faults.values())} failed: {failed or 'none'}; {board.troubles().retries} tried again")
-    checked = Restic(repository=place).attempt("check", "--read-data")
-    print(f"  restic check --read-data: {checked.returncode}, {checked.stdout.strip().splitlines()[-1]}")
+    checked = Restic(repository=repository).attempt("check", "--read-data", timeout_seconds=_CHECK_SECONDS)
+    print(f"  restic check --read-data: {checked.returncode}, {checked.stdout.strip().splitlines()[-1]}", flush=True)
+    shutil.rmtree(repository)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.storm", description=__doc__)
     parser.add_argument("--mib", type=int, default=4096)
+    parser.add_argument("--kind", choices=sorted(_SERVED), default="rest")
     parser.add_argument("--share", type=float, default=0.1)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--work", type=Path)
@@ -74,7 +77,8 @@ def main() -> None:
         source.mkdir()
         _grow(source, mib=arguments.mib)
         for share in (0.0, arguments.share):
-            _copy(source, Path(name) / f"repository-{share}", share=share, seed=arguments.seed)
+            place = Path(name) / f"repository-{share}"
+            _copy(_SERVED[arguments.kind], source, place, share=share, seed=arguments.seed)
 
 
 if __name__ == "__main__":

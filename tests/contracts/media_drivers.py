@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from jobs.engine.media.base import Media
 from jobs.engine.media.registry import MEDIA
@@ -27,6 +28,7 @@ class Driver:
 
     ``wrong_secrets`` do not open it, None = it has none. ``elsewhere`` are values that lead to where nobody listens,
     None = it is no server. ``notice`` tells a server that remembers folders that its files were changed past it.
+    ``address`` is the option that holds a URL.
     """
 
     name: str
@@ -36,12 +38,22 @@ class Driver:
     wrong_secrets: Callable[[], Secrets] | None = None
     elsewhere: Callable[[], Mapping[str, object]] | None = None
     notice: Callable[[], None] = lambda: None
+    address: str = ""
 
     def open(self, place: Path, *, values: Mapping[str, object] | None = None, secrets: Secrets | None = None) -> Media:
         """``values`` are laid over those of the place; ``secrets`` replace the right ones."""
         kind = MEDIA[self.name]
         given = self.values(place) | dict(values or {})
         return kind.build(parse_options(kind.options, given, self.secrets() if secrets is None else secrets))
+
+    def port(self, place: Path) -> int:
+        """Where its server listens."""
+        return urlsplit(str(self.values(place)[self.address])).port or 0
+
+    def open_through(self, place: Path, port: int) -> Media:
+        """As ``open``, by way of a proxy that listens here."""
+        url = urlsplit(str(self.values(place)[self.address]))._replace(netloc=f"127.0.0.1:{port}")
+        return self.open(place, values={self.address: urlunsplit(url)})
 
     def fill(self, place: Path, contents: Mapping[str, bytes]) -> None:
         """Put many files there, past the driver."""
@@ -70,6 +82,7 @@ REST = Driver(
     secrets=lambda: {"password": Secret(rclone_servers.PASSWORD)},
     wrong_secrets=lambda: {"password": Secret("wrong one")},
     elsewhere=lambda: {"url": "http://127.0.0.1:1/"},
+    address="url",
 )
 SFTP = Driver(
     name="sftp",
@@ -93,6 +106,7 @@ S3 = Driver(
     secrets=lambda: {"secret_key": Secret(object_servers.SECRET_KEY)},
     wrong_secrets=lambda: {"secret_key": Secret("another-secret-0000")},
     elsewhere=lambda: {"endpoint": "http://127.0.0.1:1"},
+    address="endpoint",
 )
 WEBDAV = Driver(
     name="webdav",

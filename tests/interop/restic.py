@@ -25,7 +25,9 @@ class Restic:
     options: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
-    def attempt(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    def attempt(
+        self, *arguments: str, cwd: Path | None = None, timeout_seconds: float = 100
+    ) -> subprocess.CompletedProcess[str]:
         environment = os.environ | {
             "RESTIC_REPOSITORY": self.address or str(self.repository),
             "RESTIC_PASSWORD": self.password,
@@ -33,7 +35,7 @@ class Restic:
         environment |= self.environment
         command = ["restic", "--no-cache", *self.options, *arguments]
         return subprocess.run(
-            command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=100, check=False
+            command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=timeout_seconds, check=False
         )
 
     def run(self, *arguments: str, cwd: Path | None = None) -> str:

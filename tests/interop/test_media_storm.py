@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,13 +18,11 @@ from jobs.engine.ids import FileId
 from jobs.engine.media.base import Media
 from jobs.engine.media.board import MediaBoard
 from jobs.engine.media.layers import Limits, layered
-from jobs.engine.media.registry import MEDIA
 from jobs.engine.operations import backup_copy, check, restore
 from jobs.engine.operations.rotation import Pace
-from jobs.engine.options import parse_options
 from jobs.engine.plan import CopyPlan, CopySettings, RestorePlan, SourceRoot, StoredPath
 from jobs.engine.repository.repository import Repository
-from tests import rclone_servers
+from tests.contracts.media_drivers import REST, S3, Driver
 from tests.engine.repositories import PASSWORD, QUICK
 from tests.fault_proxy import Fault, FaultProxy
 
@@ -36,14 +33,6 @@ pytestmark = pytest.mark.interop
 SHARE = 0.1
 LIMITS = Limits(transfers=6, retries=12, timeout_seconds=20.0)
 _SINK, _CONTROL, _CLOCK = NullSink(), FreeRun(), SystemClock()
-
-
-def rest(port: int, place: Path) -> Media:
-    return MEDIA["rest"].build(parse_options(MEDIA["rest"].options, {"url": f"http://127.0.0.1:{port}{place}/"}, {}))
-
-
-def rest_port() -> int:
-    return int(rclone_servers.rest_server().rpartition(":")[2])
 
 
 def grow(source: Path, *, seed: int) -> None:
@@ -71,16 +60,15 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize(("kind", "port", "build"), [("rest", rest_port, rest)], ids=["rest"])
-def test_a_copy_a_restore_and_a_check_survive_a_storm(
-    kind: str, port: Callable[[], int], build: Callable[[int, Path], Media], tmp_path: Path
-) -> None:
-    source, place, target = tmp_path / "source", tmp_path / "repository", tmp_path / "target"
+@pytest.mark.parametrize("driver", [REST, S3], ids=lambda driver: driver.name)
+def test_a_copy_a_restore_and_a_check_survive_a_storm(driver: Driver, tmp_path: Path) -> None:
+    source, place, target = tmp_path / "source", tmp_path / tmp_path.name, tmp_path / "target"
     grow(source, seed=1)
-    place.mkdir()
+    repository = driver.file(place, "")
+    repository.mkdir()
     board = MediaBoard()
-    with FaultProxy(port(), share=0, seed=7) as proxy, ExitStack() as stack:
-        media = layered(build(proxy.port, place), LIMITS, board=board)
+    with FaultProxy(driver.port(place), share=0, seed=7) as proxy, ExitStack() as stack:
+        media = layered(driver.open_through(place, proxy.port), LIMITS, board=board)
         stack.callback(media.close)
         Repository.create(media, PASSWORD, cost=QUICK)
         proxy.share = SHARE
@@ -95,10 +83,10 @@ def test_a_copy_a_restore_and_a_check_survive_a_storm(
     assert contents(target) == contents(source)
     assert sum(proxy.faults.values()) >= 8
     assert board.troubles().retries >= 3
-    restic = Restic(repository=place)
+    restic = Restic(repository=repository)
     assert "no errors were found" in restic.run("check", "--read-data")
     assert len(restic.json("snapshots")) == 2
-    assert not list((place / "locks").iterdir())
+    assert not list((repository / "locks").iterdir())
 
 
 def test_a_medium_that_stays_away_is_given_up_in_time_and_an_earlier_copy_is_whole(tmp_path: Path) -> None:
@@ -106,8 +94,9 @@ def test_a_medium_that_stays_away_is_given_up_in_time_and_an_earlier_copy_is_who
     grow(source, seed=2)
     place.mkdir()
     away = (Fault.CUT_BEFORE, Fault.UNAVAILABLE, Fault.BROKEN)
-    with FaultProxy(rest_port(), share=0, seed=7, only=away) as proxy, ExitStack() as stack:
-        media = layered(rest(proxy.port, place), Limits(transfers=4, retries=2, timeout_seconds=20), board=MediaBoard())
+    with FaultProxy(REST.port(place), share=0, seed=7, only=away) as proxy, ExitStack() as stack:
+        limits = Limits(transfers=4, retries=2, timeout_seconds=20)
+        media = layered(REST.open_through(place, proxy.port), limits, board=MediaBoard())
         stack.callback(media.close)
         Repository.create(media, PASSWORD, cost=QUICK)
         copy(media, source)

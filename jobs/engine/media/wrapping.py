@@ -7,6 +7,7 @@ From the outside in: ``retrying`` (tries again), ``limited`` (so many transfers 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol, runtime_checkable
 
 from .base import Buffer, Media, TestReport, Usage
@@ -26,6 +27,30 @@ class Parallel(Protocol):
 def transfers_of(media: Media) -> int:
     """How many puts and gets at once make use of a medium."""
     return media.transfers if isinstance(media, Parallel) else DEFAULT_TRANSFERS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """How parts of files are best read: ``most_bytes`` at once, and rather ``gap_bytes`` for nothing than ask again."""
+
+    most_bytes: int
+    gap_bytes: int
+
+
+_NEAR: Final = Reach(most_bytes=4 << 20, gap_bytes=64 << 10)
+_FAR: Final = Reach(most_bytes=24 << 20, gap_bytes=1 << 20)
+"""A pack of ours in one request: each costs a way there and back, often money, and with some servers a look at the
+whole file."""
+
+
+def is_far(media: Media) -> bool:
+    """Whether several transfers at once are worth it, as behind a network."""
+    return transfers_of(media) > DEFAULT_TRANSFERS
+
+
+def reach_of(media: Media) -> Reach:
+    """How parts of its files are best read."""
+    return _FAR if is_far(media) else _NEAR
 
 
 @runtime_checkable

@@ -92,6 +92,7 @@ class _Restore:
         self._plan = plan
         self._sink, self._control, self._clock = sink, control, clock
         self._target = os.fsencode(plan.target)
+        self._workers = max(1, min(plan.readers or usable_cores(), _MOST_WORKERS))
         self._totals: tuple[int | None, int | None] = (None, None)
         """Files and bytes of a whole restore, where they are known before it begins."""
 
@@ -117,7 +118,7 @@ class _Restore:
         return FolderItem((), path, None, tree, place, selection, (), _NO_DEVICE)
 
     def _restore(self, source: Source, first: FolderItem, begin: Parts, lock: RepositoryLock | None) -> RestoreResult:
-        workers = max(1, min(self._plan.readers or usable_cores(), _MOST_WORKERS))
+        workers = self._workers
         board = Board(workers)
         coordinator = Coordinator(board, sink=self._sink, control=self._control, clock=self._clock)
         assignment = Assignment(
@@ -214,7 +215,7 @@ class _FromMedia(_Restore):
             for path in self._plan.paths:
                 browser.node(path)
             selection = self._select()
-            source = MediaSource(browser.reader)
+            source = MediaSource(browser.reader, workers=self._workers)
             tree = browser.tree(self._plan.strip_prefix)
             return self._run(source, self._first(selection, tree, source.place_of(tree)), lock)
         finally:

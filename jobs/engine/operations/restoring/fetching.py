@@ -13,7 +13,7 @@ from typing import Final, Generic, TypeVar
 from ...errors import MediaUnavailable, RepositoryDamaged
 from ...ids import BlobId
 from ...media.ahead import read_ahead
-from ...media.wrapping import transfers_of
+from ...media.wrapping import Reach, is_far, reach_of, transfers_of
 from ...repository.blob import open_blob
 from ...repository.crypto import SEAL_BYTES
 from ...repository.index import Index
@@ -21,10 +21,8 @@ from ...repository.layout import CONFIG_NAME, BlobKind, damaged, pack_name
 from ...repository.repository import Repository
 from ...repository.stored import READINGS, read_part
 
-READ_BYTES: Final = 4 << 20
-"""Most bytes read at once."""
-_GAP_BYTES: Final = 64 << 10
-"""Rather read this much for nothing than ask again."""
+_LEAST_AHEAD: Final = 3
+"""One is used, one waits to be used, one is under way."""
 
 Target = TypeVar("Target")
 
@@ -70,13 +68,20 @@ def plain_bytes(place: PackPlace) -> int:
 
 
 class Fetcher:
-    """Reads blobs of one repository. ``on_read`` is told the bytes of every read, before they are used."""
+    """Reads blobs of one repository. ``on_read`` is told the bytes of every read, before they are used.
 
-    def __init__(self, repository: Repository, index: Index, *, on_read: Callable[[int], None]) -> None:
+    ``sharers`` are those that read at the same time, each with as many transfers of the medium.
+    """
+
+    def __init__(
+        self, repository: Repository, index: Index, *, on_read: Callable[[int], None], sharers: int = 1
+    ) -> None:
         self._repository = repository
         self._index = index
         self._on_read = on_read
-        self._transfers = transfers_of(repository.media)
+        self._reach = reach_of(repository.media)
+        transfers = transfers_of(repository.media)
+        self._ahead = max(_LEAST_AHEAD, transfers // sharers) if is_far(repository.media) else transfers
         self._names: dict[int, str] = {}
 
     def read(self, wants: list[Want[Target]]) -> Iterator[tuple[Want[Target], bytes | RepositoryDamaged]]:
@@ -88,7 +93,7 @@ class Fetcher:
         spans: list[_Span[Target]] = []
         start = 0
         while start < len(wants):
-            end = _range_end(wants, start)
+            end = _range_end(wants, start, self._reach)
             spans.append(self._span(wants[start:end]))
             start = end
         yield from self._read_spans(spans)
@@ -103,7 +108,7 @@ class Fetcher:
         )
 
     def _read_spans(self, spans: list[_Span[Target]]) -> Iterator[tuple[Want[Target], bytes | RepositoryDamaged]]:
-        for span, data in read_ahead(spans, self._read_span, transfers=self._transfers):
+        for span, data in read_ahead(spans, self._read_span, transfers=self._ahead):
             self._on_read(span.length)
             if not isinstance(data, RepositoryDamaged):
                 yield from self._open(span.wants, memoryview(data), span.base, span.name)
@@ -166,15 +171,15 @@ class Fetcher:
         return name
 
 
-def _range_end(wants: list[Want[Target]], start: int) -> int:
+def _range_end(wants: list[Want[Target]], start: int, reach: Reach) -> int:
     """Position behind the last want that is read together with the one at ``start``."""
     pack, base, length = wants[start][:3]
-    reach = base + length
+    read_to = base + length
     end = start + 1
     while end < len(wants):
         at, offset, length = wants[end][:3]
-        if at != pack or offset > reach + _GAP_BYTES or offset + length > base + READ_BYTES:
+        if at != pack or offset > read_to + reach.gap_bytes or offset + length > base + reach.most_bytes:
             break
-        reach = max(reach, offset + length)
+        read_to = max(read_to, offset + length)
         end += 1
     return end

@@ -81,7 +81,9 @@ class Files:
         self._batch.append(job)
         self._batch_bytes += min(job.node.size, LARGE_BYTES)
         self._batch_open += len(job.node.content) > 1
-        if self._batch_bytes >= BATCH_BYTES or len(self._batch) >= BATCH_FILES or self._batch_open >= BATCH_OPEN_FILES:
+        most = self._contents.batches
+        is_full = self._batch_bytes >= BATCH_BYTES * most or len(self._batch) >= BATCH_FILES * most
+        if is_full or self._batch_open >= BATCH_OPEN_FILES:
             self.flush()
 
     def flush(self) -> None:
@@ -118,7 +120,7 @@ class Files:
             return
         job.size = total = sum(sizes)
         if total > LARGE_BYTES:
-            self._split(job, sizes)
+            self._split(job, sizes, [place[0] for place in places])
             return
         job.waiting = len(content)
         if not content:
@@ -166,7 +168,7 @@ class Files:
         except OSError as error:
             self._context.warnings.add("a link to the other names", error, job.path)
 
-    def _split(self, job: FileJob, sizes: list[int]) -> None:
+    def _split(self, job: FileJob, sizes: list[int], packs: list[int]) -> None:
         """Make the temporary file of a large job and its segments, the first to be taken first."""
         try:
             self._writer.create(job)
@@ -176,7 +178,7 @@ class Files:
             return
         fd, job.fd = job.fd, -1
         os.close(fd)
-        segments = cut_segments(job, sizes)
+        segments = cut_segments(job, sizes, packs)
         job.waiting = len(segments)
         self._context.send(InFlight(job.path, begins=True))
         for segment in reversed(segments):

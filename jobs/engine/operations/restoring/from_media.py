@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 from ...errors import MediaUnavailable, RepositoryDamaged
 from ...ids import BlobId, FileId
+from ...media.wrapping import is_far
 from ...repository.blob import open_blob
 from ...repository.layout import BlobKind, pack_name
 from ...repository.reader import BlobReader, not_indexed
@@ -20,8 +21,9 @@ from .source import Listing, Unread, UnreadError
 
 Target = TypeVar("Target")
 
-_ID_BYTES: Final = 32
 _NO_TREE: Final = BlobId(b"")
+_FAR_BATCHES: Final = 4
+"""Several packs are asked for at once, and files that lie near each other in one share a request."""
 
 
 class MediaSource:
@@ -29,8 +31,10 @@ class MediaSource:
 
     must_be_read_back = False
 
-    def __init__(self, reader: BlobReader) -> None:
+    def __init__(self, reader: BlobReader, *, workers: int = 1) -> None:
+        """``workers`` will read at the same time."""
         self._reader = reader
+        self._workers = workers
 
     def listing(self, item: FolderItem) -> Listing:
         """A damaged tree is no loss where another pack holds it."""
@@ -61,7 +65,7 @@ class MediaSource:
         return located(self._reader.index, [node.subtree or _NO_TREE for node in nodes], BlobKind.TREE)
 
     def contents(self, on_read: Callable[[int], None]) -> MediaContents:
-        return MediaContents(self._reader, on_read)
+        return MediaContents(self._reader, on_read, workers=self._workers)
 
     def missing(self, node: Node) -> str:
         lost = self._reader.index.missing(BlobKind.DATA, node.content)
@@ -71,9 +75,10 @@ class MediaSource:
 class MediaContents:
     """Blobs for one worker, each verified by its id. A damaged one is no loss where another pack holds it."""
 
-    def __init__(self, reader: BlobReader, on_read: Callable[[int], None]) -> None:
+    def __init__(self, reader: BlobReader, on_read: Callable[[int], None], *, workers: int) -> None:
         self._repository, self._index = reader.repository, reader.index
-        self._fetcher = Fetcher(reader.repository, reader.index, on_read=on_read)
+        self._fetcher = Fetcher(reader.repository, reader.index, on_read=on_read, sharers=workers)
+        self.batches = _FAR_BATCHES if is_far(reader.repository.media) else 1
 
     def locate(self, jobs: Sequence[FileJob]) -> list[list[PackPlace]]:
         places = located(self._index, [blob for job in jobs for blob in job.node.content])
@@ -86,13 +91,12 @@ class MediaContents:
         return found
 
     def locate_segment(self, item: SegmentItem) -> list[Want[None]]:
-        joined = item.content
-        ids = [BlobId(joined[start : start + _ID_BYTES]) for start in range(0, len(joined), _ID_BYTES)]
         wants: list[Want[None]] = []
-        at = item.offset
-        for place, blob in zip(located(self._index, ids), ids, strict=True):
-            wants.append((*place, blob, None, at))
-            at += plain_bytes(place) if place[0] >= 0 else 0
+        for start, ids in item.ranges():
+            at = start
+            for place, blob in zip(located(self._index, ids), ids, strict=True):
+                wants.append((*place, blob, None, at))
+                at += plain_bytes(place) if place[0] >= 0 else 0
         return wants
 
     def read(self, wants: list[Want[Target]]) -> Iterator[tuple[Want[Target], bytes | Unread]]:

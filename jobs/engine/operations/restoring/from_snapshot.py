@@ -158,6 +158,8 @@ class OpenedSnapshot:
 class SnapshotContents:
     """Reads files of the snapshot for one worker. ``pack`` of a place is the number of the file."""
 
+    batches = 1
+
     def __init__(self, snapshot: OpenedSnapshot, on_read: Callable[[int], None]) -> None:
         self._snapshot = snapshot
         self._on_read = on_read
@@ -169,10 +171,10 @@ class SnapshotContents:
 
     def locate_segment(self, item: SegmentItem) -> list[Want[None]]:
         self._files = [(item.path, -1)]
-        joined = item.content
-        ids = [BlobId(joined[start : start + _ID_BYTES]) for start in range(0, len(joined), _ID_BYTES)]
-        places = _places(0, ids, item.offset)
-        return [(*place, blob, None, place[1]) for place, blob in zip(places, ids, strict=True)]
+        wants: list[Want[None]] = []
+        for at, ids in item.ranges():
+            wants += [(*place, blob, None, place[1]) for place, blob in zip(_places(0, ids, at), ids, strict=True)]
+        return wants
 
     def read(self, wants: list[Want[Target]]) -> Iterator[tuple[Want[Target], bytes | Unread]]:
         """File by file, each from its beginning to its end."""

@@ -6,8 +6,9 @@ path, for messages. Most are tuples: a class of them is made in a fraction of a 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ...errors import EngineError
 from ...ids import BlobId
@@ -16,6 +17,8 @@ from .fetching import PackPlace
 from .selection import Selection
 
 Parts = tuple[bytes, ...]
+
+_ID_BYTES: Final = 32
 
 
 class FolderItem(NamedTuple):
@@ -71,13 +74,17 @@ class EntriesItem(NamedTuple):
 
 
 class SegmentItem(NamedTuple):
-    """A range of a large file: ``content`` (ids joined) goes to ``offset`` of the temporary file ``name``."""
+    """A part of a large file: each of ``runs`` (offset, ids joined) goes to its offset of the temporary ``name``."""
 
     parts: Parts
     name: bytes
     path: bytes
-    content: bytes
-    offset: int
+    runs: tuple[tuple[int, bytes], ...]
+
+    def ranges(self) -> Iterator[tuple[int, list[BlobId]]]:
+        """Each offset with the blobs that follow each other from there."""
+        for offset, joined in self.runs:
+            yield offset, [BlobId(joined[at : at + _ID_BYTES]) for at in range(0, len(joined), _ID_BYTES)]
 
 
 Item = FolderItem | EntriesItem | SegmentItem

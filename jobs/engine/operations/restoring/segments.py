@@ -1,10 +1,11 @@
-"""Segments of large files: ranges that any worker may restore into the file's temporary, apart from each other."""
+"""Segments of large files: parts that any worker may restore into the file's temporary, apart from each other."""
 
 from __future__ import annotations
 
 import os
 from typing import Final
 
+from ...ids import BlobId
 from .context import Context, reason
 from .fetching import Want
 from .items import FileJob, SegmentItem
@@ -15,17 +16,44 @@ from .writing import read_back, reopen
 SEGMENT_BYTES: Final = 32 << 20
 
 
-def cut_segments(job: FileJob, sizes: list[int]) -> list[SegmentItem]:
-    """The ranges of a large file, in order; ``sizes`` are the bytes of its blobs."""
-    segments: list[SegmentItem] = []
-    first = at = start = 0
-    for number, size in enumerate(sizes, 1):
+def cut_segments(job: FileJob, sizes: list[int], packs: list[int]) -> list[SegmentItem]:
+    """The parts of a large file, nearly in order; ``sizes`` and ``packs`` are of its blobs.
+
+    What lies in one pack is in one part, so that a pack is asked for once, unless much of the file is in it.
+    """
+    parts: list[_Part] = []
+    part_of: dict[int, _Part] = {}
+    at = 0
+    for blob, size, pack in zip(job.node.content, sizes, packs, strict=True):
+        part = part_of.get(pack)
+        if part is None or part.size >= 2 * SEGMENT_BYTES:
+            if not parts or parts[-1].size >= SEGMENT_BYTES:
+                parts.append(_Part())
+            part = part_of[pack] = parts[-1]
+        part.add(blob, at, size)
         at += size
-        if at - start >= SEGMENT_BYTES or number == len(sizes):
-            content = b"".join(job.node.content[first:number])
-            segments.append(SegmentItem(job.where, job.name, job.path, content, start))
-            first, start = number, at
-    return segments
+    return [SegmentItem(job.where, job.name, job.path, part.runs()) for part in parts]
+
+
+class _Part:
+    """A segment that grows: ``size`` bytes in runs of blobs that follow each other."""
+
+    __slots__ = ("_end", "_runs", "size")
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._end = -1
+        self._runs: list[tuple[int, list[BlobId]]] = []
+
+    def add(self, blob: BlobId, at: int, size: int) -> None:
+        if at != self._end:
+            self._runs.append((at, []))
+        self._runs[-1][1].append(blob)
+        self._end = at + size
+        self.size += size
+
+    def runs(self) -> tuple[tuple[int, bytes], ...]:
+        return tuple((at, b"".join(blobs)) for at, blobs in self._runs)
 
 
 class SegmentWriter:
@@ -36,7 +64,7 @@ class SegmentWriter:
         self._contents = contents
 
     def write(self, item: SegmentItem) -> tuple[str, str]:
-        """Restore a range of a large file; returns (error, code), empty when all is well."""
+        """Restore a part of a large file; returns (error, code), empty when all is well."""
         wants = self._contents.locate_segment(item)
         try:
             fd = reopen(item.name, self._context.directories.fd(item.parts))

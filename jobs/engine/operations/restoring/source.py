@@ -41,11 +41,15 @@ class Listing(NamedTuple):
 class Contents(Protocol):
     """One worker's reader of file contents. ``locate`` and ``locate_segment`` forget what was located before."""
 
+    @property
+    def batches(self) -> int:
+        """How many times the usual is worth being collected before it is read."""
+
     def locate(self, jobs: Sequence[FileJob]) -> list[list[PackPlace]]:
         """Where each piece of each file's content lies; a pack below 0 = nobody knows that piece."""
 
     def locate_segment(self, item: SegmentItem) -> list[Want[None]]:
-        """The same for a range of a large file, each piece with its place in the target."""
+        """The same for a part of a large file, each piece with its place in the target."""
 
     def read(self, wants: list[Want[Target]]) -> Iterator[tuple[Want[Target], bytes | Unread]]:
         """Every piece with its content or what is wrong with it, in whatever order is quick. Sorts ``wants``.
