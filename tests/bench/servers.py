@@ -1,6 +1,8 @@
-"""``python -m tests.bench.servers``: copy and restore over REST and SFTP beside stock restic, on the same servers.
+"""``python -m tests.bench.servers``: copy and restore over S3, REST, SFTP and rclone beside stock restic, on the same
+servers, in turns. Random data, so that every byte crosses.
 
-Random data, so that every byte crosses. CPU is of the copying side with its children (ssh), not of the servers.
+Ours has the wrappers and the cache that a job gives a remote medium. CPU is of the copying side with its children
+(hosts, ssh), not of the servers.
 """
 
 from __future__ import annotations
@@ -11,22 +13,41 @@ import resource
 import shutil
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 from jobs.engine.clock import SystemClock
 from jobs.engine.events import FreeRun, NullSink
 from jobs.engine.ids import FileId
 from jobs.engine.media.base import Media
+from jobs.engine.media.board import MediaBoard
+from jobs.engine.media.cached import Cached
+from jobs.engine.media.layers import REMOTE, layered
 from jobs.engine.operations import backup_copy, restore
 from jobs.engine.plan import CopyPlan, RestorePlan, SourceRoot, StoredPath
 from jobs.engine.repository.repository import Repository
 from tests.contracts.media_drivers import DRIVERS
 from tests.engine.repositories import PASSWORD
 from tests.interop.restic import Restic
-from tests.jobs.test_media_kinds import STOCK
+from tests.interop.stock_ways import WAYS
 
-KINDS = ("rest", "sftp", "rclone")
+KINDS = ("s3", "rest", "sftp", "rclone")
+_SIDES = ("ours", "restic")
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What one step took."""
+
+    seconds: float
+    cpu_seconds: float
+
+
+Figures = dict[tuple[str, str, str], list[Taken]]
+"""By kind, step and side."""
 
 
 def _cpu_seconds() -> float:
@@ -34,13 +55,17 @@ def _cpu_seconds() -> float:
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
-def _measured(work: Callable[[], object]) -> str:
+def _measured(work: Callable[[], object], *, end: Callable[[], None] = lambda: None) -> Taken:
+    """``end`` is not timed; it lets helpers end, whose processor time is known only then."""
+    os.sync()
     cpu, started = _cpu_seconds(), time.perf_counter()
     work()
-    return f"{time.perf_counter() - started:6.2f} s, CPU {_cpu_seconds() - cpu:5.2f} s"
+    seconds = time.perf_counter() - started
+    end()
+    return Taken(seconds, _cpu_seconds() - cpu)
 
 
-def _ours(media: Media, source: Path, target: Path) -> tuple[str, str]:
+def _ours(media: Media, source: Path, target: Path) -> tuple[Taken, Taken]:
     done: list[FileId] = []
     sink, control, clock = NullSink(), FreeRun(), SystemClock()
     root = SourceRoot(directory=source, stored_as=StoredPath(os.fsencode(source)))
@@ -50,34 +75,50 @@ def _ours(media: Media, source: Path, target: Path) -> tuple[str, str]:
         done.append(backup_copy.run(plan, media, PASSWORD, sink, control, clock).snapshot_file_id)
 
     Repository.create(media, PASSWORD)
-    copied = _measured(copy)
+    media.close()
+    copied = _measured(copy, end=media.close)
     back = RestorePlan(snapshot_file_id=done[0], target=target)
-    return copied, _measured(lambda: restore.run(back, media, PASSWORD, sink, control, clock))
+    return copied, _measured(lambda: restore.run(back, media, PASSWORD, sink, control, clock), end=media.close)
 
 
-def _restic(restic: Restic, source: Path, target: Path) -> tuple[str, str]:
+def _restic(restic: Restic, source: Path, target: Path) -> tuple[Taken, Taken]:
     restic.run("init")
     copied = _measured(lambda: restic.run("backup", "--quiet", str(source)))
     return copied, _measured(lambda: restic.run("restore", "--quiet", "latest", "--target", str(target)))
 
 
-def _round(kind: str, work: Path, source: Path) -> None:
+def _round(kind: str, work: Path, source: Path, figures: Figures) -> None:
     driver = next(one for one in DRIVERS if one.name == kind)
-    for name in ("ours", "restic"):
-        place, target = work / name, work / "back"
-        place.mkdir()
+    for side in _SIDES:
+        place, target = work / f"{kind}-{side}", work / "back"
+        stored = driver.file(place, "")
+        stored.mkdir()
         target.mkdir()
-        if name == "ours":
-            media = driver.open(place)
-            copied, restored = _ours(media, source, target)
-            media.close()
+        if side == "ours":
+            media = Cached(layered(driver.open(place), REMOTE, board=MediaBoard()), work / "cache")
+            steps = _ours(media, source, target)
+            shutil.rmtree(work / "cache", ignore_errors=True)
         else:
-            stock = STOCK[kind]
-            restic = Restic(address=stock.repository(place), password=PASSWORD.reveal(), options=stock.options())
-            copied, restored = _restic(restic, source, target)
-        print(f"{kind:>7} {name:>7}: copy {copied}; restore {restored}", flush=True)
-        shutil.rmtree(place)
+            steps = _restic(WAYS[kind].restic(place, password=PASSWORD.reveal()), source, target)
+        for step, taken in zip(("copy", "restore"), steps, strict=True):
+            figures[kind, step, side].append(taken)
+            told = f"{taken.seconds:6.2f} s, CPU {taken.cpu_seconds:5.2f} s"
+            print(f"{kind:>7} {step:>8} {side:>7}: {told}", flush=True)
+        shutil.rmtree(stored)
         shutil.rmtree(target)
+
+
+def _table(figures: Figures, *, rounds: int, mib: int) -> str:
+    lines = [f"medians of {rounds} rounds, {mib} MiB; restic as multiples of ours", "", "| what | ours | restic |"]
+    lines.append("|---|---|---|")
+    for kind, step in dict.fromkeys((kind, step) for kind, step, _side in figures):
+        wall, cpu = (
+            [median(getattr(taken, name) for taken in figures[kind, step, side]) for side in _SIDES]
+            for name in ("seconds", "cpu_seconds")
+        )
+        ours = f"{wall[0]:.2f} s, CPU {cpu[0]:.2f} s"
+        lines.append(f"| {kind}, {step} | {ours} | {wall[1] / wall[0]:.2f}x, {cpu[1] / cpu[0]:.2f}x |")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -86,6 +127,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--kinds", default=",".join(KINDS))
     arguments = parser.parse_args()
+    figures: Figures = defaultdict(list)
     with tempfile.TemporaryDirectory(prefix="snapcopy-bench-") as folder:
         work = Path(folder)
         source = work / "source"
@@ -94,7 +136,8 @@ def main() -> None:
             (source / f"file-{number}").write_bytes(os.urandom(4 << 20))
         for _ in range(arguments.rounds):
             for kind in arguments.kinds.split(","):
-                _round(kind, work, source)
+                _round(kind, work, source, figures)
+    print(_table(figures, rounds=arguments.rounds, mib=arguments.mib))
 
 
 if __name__ == "__main__":

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 
@@ -15,39 +11,12 @@ from jobs.models import BackupCopy, JobState
 from jobs.services import launch_backup_copy, launch_prune, launch_restore, launch_snapshot, launch_verify
 from policies.models import Media, Subclient
 from policies.services.media import update_media
-from tests import rclone_servers, ssh_server
 from tests.contracts.media_drivers import DRIVERS
-from tests.interop.restic import Restic
+from tests.interop.stock_ways import WAYS
 from tests.jobs.farm import PASSWORD, Farm, configure, picture, wait
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stock:
-    """How stock restic gets to the same place: its repository and more options."""
-
-    repository: Callable[[Path], str]
-    options: Callable[[], tuple[str, ...]] = tuple
-
-
-def _rest(place: Path) -> str:
-    host = rclone_servers.with_password().removeprefix("http://")
-    return f"rest:http://{rclone_servers.USER}:{quote(rclone_servers.PASSWORD)}@{host}{place}/"
-
-
-STOCK = {
-    "rest": Stock(repository=_rest),
-    "sftp": Stock(
-        repository=lambda place: f"sftp:{getpass.getuser()}@127.0.0.1:{place}",
-        options=lambda: ("-o", f"sftp.command={ssh_server.server().stock_command()}"),
-    ),
-    "rclone": Stock(
-        repository=lambda place: f"rclone:here:{place}",
-        options=lambda: ("-o", f"rclone.program=env RCLONE_CONFIG_HERE_TYPE=local {rclone_servers.RCLONE}"),
-    ),
-}
-
-
-@pytest.fixture(params=[driver for driver in DRIVERS if driver.name in STOCK], ids=lambda driver: driver.name)
+@pytest.fixture(params=[driver for driver in DRIVERS if driver.name in WAYS], ids=lambda driver: driver.name)
 def kind(request: pytest.FixtureRequest, transactional_db: None, tmp_path: Path) -> str:
     """A subclient whose copies go to a medium of that kind."""
     driver = request.param
@@ -66,11 +35,11 @@ def kind(request: pytest.FixtureRequest, transactional_db: None, tmp_path: Path)
 def test_a_copy_over_it_is_restored_verified_pruned_and_read_by_stock_restic(
     kind: str, farm: Farm, tmp_path: Path
 ) -> None:
-    subclient, stock = Subclient.objects.get(), STOCK[kind]
+    subclient = Subclient.objects.get()
     wait(launch_snapshot(subclient))
     copied = wait(launch_backup_copy(subclient))
     assert copied.state == JobState.COMPLETED, picture()
-    restic = Restic(address=stock.repository(tmp_path / "media"), password=PASSWORD, options=stock.options())
+    restic = WAYS[kind].restic(tmp_path / "media", password=PASSWORD)
     restic.judge()
     row = BackupCopy.objects.get()
     assert [found["id"] for found in restic.json("snapshots")] == [row.snapshot_file_id]
