@@ -154,6 +154,12 @@ def dump_stream_engines() -> list[str]:
     return [kind.name for kind in ENGINES.values() if Capability.DUMP_STREAM in kind.capabilities]
 
 
+def finds_paths(file_server: FileServer) -> bool:
+    """Whether a Test of it tells what can be content."""
+    kind = ENGINES.get(file_server.engine)
+    return kind is not None and kind.finds_paths
+
+
 def facts_found(file_server: FileServer) -> Mapping[str, Any]:
     """What the last Test found, by the names that the engine gives it; empty = no Test yet."""
     facts: Mapping[str, Any] = (file_server.last_test or {}).get("facts") or {}

@@ -1,4 +1,4 @@
-"""The file systems that the last Test of a filer found, as check boxes beside what is typed."""
+"""The file systems or volumes that the last Test of a file server found, as check boxes beside what is typed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 
 from policies.forms.service_form import ServiceForm, described_choice
 from policies.models import FileServer
-from policies.resolve import facts_found
+from policies.resolve import facts_found, is_dump_stream
 from snapcopy_site.lib.templatetags.units import bytes_text, relative
 
 FOUND: Final = "found_paths"
@@ -21,18 +21,19 @@ MOST_OFFERED: Final = 200
 def offer_found(form: ServiceForm, server: FileServer) -> None:
     """Put them into a subclient's form, above its content paths, with those ticked that it has."""
     paths = form.fields["content_paths"]
-    paths.widget.attrs["placeholder"] = "/vol/vol1"
-    paths.help_text = (
-        "What is protected, one path a line, as the file server calls it: /vol/vol1. Each is a dump with levels of its "
-        "own, and everything below is included."
-    )
+    if is_dump_stream(server.engine):
+        paths.widget.attrs["placeholder"] = "/vol/vol1"
+        paths.help_text = (
+            "What is protected, one path a line, as the file server calls it: /vol/vol1. Each is a dump with levels of "
+            "its own, and everything below is included."
+        )
     found = [one for one in facts_found(server).get("file_systems") or () if str(one["path"]).startswith("/")]
     if not found:
         paths.help_text += " Press Test on the file server’s page first: then they can be chosen here."
         return
     offered = found[:MOST_OFFERED]
     form.fields[FOUND] = forms.MultipleChoiceField(
-        label="File systems",
+        label="File systems" if is_dump_stream(server.engine) else "Volumes",
         required=False,
         choices=[(one["path"], _described(one)) for one in offered],
         widget=forms.CheckboxSelectMultiple,
@@ -54,6 +55,8 @@ def _described(one: Mapping[str, Any]) -> SafeString:
         said.append(bytes_text(one["total_bytes"]))
     if one.get("used_bytes") is not None:
         said.append(f"{bytes_text(one['used_bytes'])} used")
+    if one.get("snapshots"):
+        said.append(f"{one['snapshots']:,} snapshot{'' if one['snapshots'] == 1 else 's'}")
     if one.get("status") and str(one["status"]).lower() != "online":
         said.append(str(one["status"]))
     return described_choice(str(one["path"]), ", ".join(said))

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from .certificates import Certificate, certificate
 
@@ -24,7 +24,7 @@ HERE = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request as it came. ``query`` is decoded; ``body`` is the JSON in it, None = there was none.
+    """One request as it came. ``path`` and ``query`` are decoded; ``body`` is the JSON in it, None = there was none.
 
     Header names are in lower case.
     """
@@ -204,7 +204,7 @@ def _handler(server: HttpsServer) -> type[BaseHTTPRequestHandler]:
             text = self.rfile.read(length)
             return Request(
                 method=self.command,
-                path=url.path,
+                path=unquote(url.path),
                 query=dict(parse_qsl(url.query, keep_blank_values=True)),
                 headers={name.lower(): value for name, value in self.headers.items()},
                 body=json.loads(text) if text else None,

@@ -18,7 +18,7 @@ from jobs.engine.snapshots.registry import ENGINES
 from tests.loopmounts import LoopMount
 from tests.odd_tree import build_odd_tree, describe_tree
 
-from .snapshot_drivers import DRIVERS, Driver, Place, named
+from .snapshot_drivers import DRIVERS, Driver, Place, named, place_of
 
 pytestmark = pytest.mark.system
 
@@ -26,15 +26,10 @@ RUN = FreeRun()
 ABLE = [driver for driver in DRIVERS if Capability.REPLICATE in ENGINES[driver.engine].capabilities]
 
 
-def _place(driver: Driver, mount: Path) -> Place:
-    (mount / "content").mkdir()
-    return Place(driver=driver, mount=mount, content=mount / "content", area=mount / ".snapcopy")
-
-
 @pytest.fixture(params=ABLE, ids=str)
 def places(request: pytest.FixtureRequest, loop_mount: LoopMount) -> tuple[Place, Place]:
     driver: Driver = request.param
-    return _place(driver, loop_mount(driver.mount)), _place(driver, loop_mount(driver.mount))
+    return place_of(driver, loop_mount(driver.mount)), place_of(driver, loop_mount(driver.mount))
 
 
 @pytest.fixture
@@ -52,7 +47,7 @@ def target(places: tuple[Place, Place]) -> Iterator[Place]:
 @pytest.fixture
 def btrfs(loop_mount: LoopMount) -> tuple[Place, Place]:
     driver = next(driver for driver in ABLE if driver.engine == "btrfs")
-    return _place(driver, loop_mount("btrfs")), _place(driver, loop_mount("btrfs"))
+    return place_of(driver, loop_mount("btrfs")), place_of(driver, loop_mount("btrfs"))
 
 
 def take(place: Place, n: int) -> SnapshotRef:
@@ -65,6 +60,8 @@ def replicate(source: Place, target: Place, ref: SnapshotRef, base: SnapshotRef 
     return engine.replicate(ref, source.engine(), base, RUN)
 
 
+SENT_BY_BTRFS = frozenset({"btrfs", "ontap"})
+"""The emulated SnapMirror is a btrfs stream, too."""
 DEEP = "00 " + "d" * 120
 """Leads to a path of more than PATH_MAX bytes, which no btrfs stream can hold."""
 
@@ -81,14 +78,14 @@ class StopsWhen:
 
 
 def test_every_engine_that_says_so_takes_over_snapshots() -> None:
-    assert {driver.engine for driver in ABLE} == {"btrfs", "xfs", "directory"}
+    assert {driver.engine for driver in ABLE} == {"btrfs", "xfs", "directory", "ontap"}
 
 
 def test_O1_a_replica_is_identical_keeps_its_name_and_time_and_outlives_its_source(
     source: Place, target: Place
 ) -> None:
     build_odd_tree(source.content)
-    if source.driver.engine == "btrfs":
+    if source.driver.engine in SENT_BY_BTRFS:
         shutil.rmtree(source.content / DEEP)
     expected = describe_tree(source.content)
     ref = take(source, 1)
@@ -97,10 +94,17 @@ def test_O1_a_replica_is_identical_keeps_its_name_and_time_and_outlives_its_sour
     assert done.sent_bytes > 0
     source.engine().delete(ref)
     engine = target.engine()
-    assert engine.list() == [done.ref]
+    if source.driver.engine == "ontap":  # what a comment becomes with SnapMirror is not documented
+        assert [one.name for one in engine.list()] == [done.ref.name]
+    else:
+        assert engine.list() == [done.ref]
     with engine.open(done.ref) as (root,):
         assert describe_tree(root.directory) == expected
         assert root.content_path == str(source.content)
+    if source.driver.engine == "ontap":
+        with pytest.raises(EngineUnsupported, match="read/write"):
+            engine.delete(done.ref)
+        return
     engine.delete(done.ref)
     assert engine.list() == []
 
@@ -145,6 +149,8 @@ def test_O1_a_replica_that_is_there_is_not_sent_again(source: Place, target: Pla
 
 
 def test_O1_a_stopped_replication_leaves_nothing_and_the_next_succeeds(source: Place, target: Place) -> None:
+    if source.driver.engine == "ontap":
+        return  # nothing of it is seen before it is whole: test_snapshot_ontap.py aborts one
     for number in range(200):
         (source.content / f"file{number}").write_bytes(os.urandom(200_000))
     ref = take(source, 1)
@@ -187,7 +193,7 @@ def test_O1_where_one_side_lost_the_base_everything_is_sent(btrfs: tuple[Place, 
 
 def test_O1_a_replica_can_be_sent_on_and_stays_a_base(btrfs: tuple[Place, Place], loop_mount: LoopMount) -> None:
     source, target = btrfs
-    third = _place(target.driver, loop_mount("btrfs"))
+    third = place_of(target.driver, loop_mount("btrfs"))
     (source.content / "large").write_bytes(os.urandom(2 << 20))
     refs = [replicate(source, target, take(source, 1)).ref]
     (source.content / "more").write_text("more")
@@ -222,7 +228,7 @@ def test_O1_what_a_killed_job_received_is_hidden_then_swept(btrfs: tuple[Place, 
 
 def test_O1_a_target_that_is_full_is_told_and_left_clean(loop_mount: LoopMount) -> None:
     driver = next(driver for driver in ABLE if driver.engine == "btrfs")
-    source, target = _place(driver, loop_mount("btrfs", size_bytes=1 << 30)), _place(driver, loop_mount("btrfs"))
+    source, target = place_of(driver, loop_mount("btrfs", size_bytes=1 << 30)), place_of(driver, loop_mount("btrfs"))
     (source.content / "large").write_bytes(os.urandom(400 << 20))
     with pytest.raises(NoSpace):
         replicate(source, target, take(source, 1))
@@ -239,8 +245,8 @@ def test_O1_a_path_that_no_stream_can_hold_is_told_in_words(btrfs: tuple[Place, 
 
 def test_O1_another_engine_cannot_feed_a_btrfs(loop_mount: LoopMount) -> None:
     by_name = {driver.engine: driver for driver in reversed(ABLE)}
-    source = _place(by_name["xfs"], loop_mount("xfs"))
-    target = _place(by_name["btrfs"], loop_mount("btrfs"))
+    source = place_of(by_name["xfs"], loop_mount("xfs"))
+    target = place_of(by_name["btrfs"], loop_mount("btrfs"))
     with pytest.raises(EngineUnsupported, match="XFS"):
         replicate(source, target, take(source, 1))
 

@@ -23,7 +23,7 @@ from jobs.engine.snapshots.registry import ENGINES
 from tests.loopmounts import LoopMount, unmount
 from tests.odd_tree import build_odd_tree, describe_tree
 
-from .snapshot_drivers import DRIVERS, INSTALL, Driver, Place, named
+from .snapshot_drivers import DRIVERS, INSTALL, Driver, Place, named, place_of
 
 pytestmark = pytest.mark.system
 
@@ -34,9 +34,7 @@ CHECKOUT = Path(__file__).parents[2]
 @pytest.fixture(params=DRIVERS, ids=str)
 def place(request: pytest.FixtureRequest, loop_mount: LoopMount) -> Place:
     driver: Driver = request.param
-    mount = loop_mount(driver.mount)
-    (mount / "content").mkdir()
-    return Place(driver=driver, mount=mount, content=mount / "content", area=mount / ".snapcopy")
+    return place_of(driver, loop_mount(driver.mount))
 
 
 @pytest.fixture
@@ -211,16 +209,20 @@ def test_the_whole_volume_is_reverted_and_its_snapshots_stay(place: Place, engin
     refs = [take(engine, 1, place.mount), take(engine, 2, place.mount)]
     spoil(place.content)
     assert isinstance(engine, Reverter)
+    lost = (refs[1].name,) if Capability.REVERT_DELETES_NEWER in engine.capabilities else ()
+    assert plan(engine, refs[0]).lost == lost
     done = engine.revert(refs[0], RUN)
     assert not done.failed
+    assert done.lost == lost
     assert describe_tree(place.content) == before
-    assert sorted(one.name for one in engine.list()) == [ref.name for ref in refs]
+    assert sorted(one.name for one in engine.list()) == [ref.name for ref in refs if ref.name not in lost]
     assert not any(".snapcopy" in warning for warning in done.warnings)
 
 
 KILLED_REVERT = """
 import json, os, signal, sys
 from jobs.engine.options import parse_options
+from jobs.engine.plan import Secret
 from jobs.engine.snapshots.registry import ENGINES
 
 class Dies:
@@ -231,16 +233,18 @@ class Dies:
         if not self.left:
             os.kill(os.getpid(), signal.SIGKILL)
 
-engine, values, install, name = json.loads(sys.argv[1])
+engine, values, secrets, install, name = json.loads(sys.argv[1])
 kind = ENGINES[engine]
-built = kind.build(parse_options(kind.options, values), install)
+secrets = {name: Secret(text) for name, text in secrets.items()}
+built = kind.build(parse_options(kind.options, values, secrets), install)
 (ref,) = [ref for ref in built.list() if ref.name == name]
 built.revert(ref, Dies())
 """
 
 
 def run_until_killed(place: Place, ref: SnapshotRef, looks: int) -> int:
-    arguments = json.dumps([place.driver.engine, place.driver.values(place.mount), INSTALL, ref.name])
+    driver = place.driver
+    arguments = json.dumps([driver.engine, driver.values(place.mount), dict(driver.secrets), INSTALL, ref.name])
     command = [sys.executable, "-c", KILLED_REVERT, arguments, str(looks)]
     return subprocess.run(command, check=False, cwd=CHECKOUT).returncode
 
@@ -261,7 +265,7 @@ def test_S6_a_revert_killed_on_the_spot_is_finished_by_doing_it_again(place: Pla
 
 def test_what_the_snapshot_could_not_read_stays_as_it_is(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Engines that copy have an empty file in its place; that must never overwrite the live one."""
-    if place.driver.engine == "btrfs":
+    if Capability.INSTANT in place.engine().capabilities:
         return
     (place.content / "secret").write_text("still here")
     (place.content / "file").write_text("x")

@@ -11,7 +11,7 @@ import pytest
 from jobs.engine.events import FreeRun
 from jobs.engine.plan import CopyResult, SourceRoot, StoredPath, Trust
 from jobs.engine.snapshots.base import SnapshotEngine, SnapshotRef
-from tests.contracts.snapshot_drivers import DRIVERS, Driver, Place, named
+from tests.contracts.snapshot_drivers import DRIVERS, Driver, Place, named, place_of
 from tests.engine.copying import Copier, grow_tree
 from tests.loopmounts import LoopMount
 from tests.odd_tree import build_odd_tree
@@ -23,11 +23,9 @@ FILES = 30 * 8
 @pytest.fixture(params=DRIVERS, ids=str)
 def place(request: pytest.FixtureRequest, loop_mount: LoopMount) -> Place:
     driver: Driver = request.param
-    mount = loop_mount(driver.mount)
-    content = mount / "content"
-    content.mkdir()
-    grow_tree(content / "grown", directories=30, files=8)
-    return Place(driver=driver, mount=mount, content=content, area=mount / ".snapcopy")
+    place = place_of(driver, loop_mount(driver.mount))
+    grow_tree(place.content / "grown", directories=30, files=8)
+    return place
 
 
 @pytest.fixture

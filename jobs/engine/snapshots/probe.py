@@ -58,6 +58,16 @@ class Probe:
             raise EngineError("The probe file in the snapshot is not what was written.")
         return "the probe file is in it, identical"
 
+    def look(self) -> str:
+        """For storages where nothing is written: the snapshot can be opened and listed."""
+        with self._engine.open(self._taken()) as roots:
+            directory = roots[0].directory
+            try:
+                count = len(os.listdir(directory))
+            except OSError as error:
+                raise EngineError(f"The probe snapshot cannot be read at “{directory}”: {reason(error)}.") from error
+        return f"readable at “{directory}”, {count} entr{'y' if count == 1 else 'ies'} at its top"
+
     def find(self) -> str:
         refs = self._engine.list()
         if self.name not in {ref.name for ref in refs}:

@@ -12,6 +12,9 @@ from .btrfs import BtrfsEngine, BtrfsOptions
 from .directory import DirectoryEngine, DirectoryOptions
 from .ndmp import NdmpEngine
 from .ndmp_options import NdmpOptions, profile_of
+from .ontap import OntapEngine
+from .ontap_options import OntapOptions
+from .ontap_volumes import MOST_SNAPSHOTS
 from .xfs import XfsEngine, XfsOptions
 
 
@@ -22,7 +25,8 @@ class EngineKind:
     ``build`` takes an instance of ``options`` and the installation's id (RULES O2). ``snapshot_limit``: how many
     snapshots the storage allows of one subclient's volume, None = it does not say (RULES R8). ``max_incrementals``:
     how many may follow a full before one is converted, None = no limit (RULES L2). ``profile_of``, of
-    engines that speak NDMP, tells the profile from stored options and the facts of the last Test.
+    engines that speak NDMP, tells the profile from stored options and the facts of the last Test. ``finds_paths``: a
+    Test tells what can be content, as ``file_systems`` among its facts.
     """
 
     name: str
@@ -34,6 +38,7 @@ class EngineKind:
     snapshot_limit: int | None = None
     max_incrementals: int | None = None
     profile_of: Callable[[Mapping[str, object], Mapping[str, object]], Profile] | None = None
+    finds_paths: bool = False
 
     def level_limit(self, options: Mapping[str, object], facts: Mapping[str, object]) -> int | None:
         """RULES L2 for one file server: its options, and what the last Test found."""
@@ -64,6 +69,7 @@ ENGINES: Final[dict[str, EngineKind]] = {
         _kind(DirectoryEngine, DirectoryOptions),
         _kind(BtrfsEngine, BtrfsOptions),
         _kind(XfsEngine, XfsOptions),
-        _kind(NdmpEngine, NdmpOptions, max_incrementals=GENERIC.highest_level, profile_of=profile_of),
+        _kind(OntapEngine, OntapOptions, snapshot_limit=MOST_SNAPSHOTS, finds_paths=True),
+        _kind(NdmpEngine, NdmpOptions, max_incrementals=GENERIC.highest_level, profile_of=profile_of, finds_paths=True),
     )
 }

@@ -16,7 +16,7 @@ def load(module: str, *, package: str, extra: str) -> ModuleType:
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        if (error.name or "").startswith("jobs"):
+        if (error.name or "").partition(".")[0] == __name__.partition(".")[0]:
             raise
         raise EngineUnsupported(
             f"This node lacks the Python package “{package}”.",

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from ...errors import SourceUnavailable
+from ...errors import SnapshotMissing, SourceUnavailable
 from ..area import hold, require_unread
 from ..base import SnapshotRoot
 from ..storage_errors import reason
@@ -25,7 +25,7 @@ def held(roots: tuple[SnapshotRoot, ...], tops: Iterable[Path], name: str) -> It
     """Hold the snapshot's ``tops``, the directories it is seen at, while the roots in them are read.
 
     Raises SourceUnavailable for what is not readable on this node although the array has it, SnapshotMissing for one
-    that is being deleted.
+    that is being deleted or does not hold a content path.
     """
     with contextlib.ExitStack() as stack:
         for top in tops:
@@ -33,7 +33,8 @@ def held(roots: tuple[SnapshotRoot, ...], tops: Iterable[Path], name: str) -> It
             stack.callback(os.close, lock)
             hold(lock, name)
         for root in roots:
-            os.close(_open(root.directory, name))
+            if not root.directory.is_dir():
+                raise SnapshotMissing(f"Snapshot “{name}” does not hold “{root.content_path}”.")
         yield roots
 
 
