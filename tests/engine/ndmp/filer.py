@@ -89,6 +89,7 @@ class Filer:
         """What was asked until the clients that came had gone: their last call has no answer that they wait for."""
         for visit in list(self._visits):
             visit.thread.join(timeout=10)
+            assert not visit.thread.is_alive(), "a session is still open"
         return self.asked
 
     def close(self) -> None:
