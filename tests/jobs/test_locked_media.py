@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from unittest import mock
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from jobs.engine.errors import DeletionRefused
-from jobs.engine.media.disk import DiskMedia
+from jobs.engine.media.s3 import stock_s3
+from jobs.engine.plan import Secret
 from jobs.models import BackupCopy, CopyState, Job, JobState, Snapshot
 from jobs.selectors import jobs_needing_attention
 from jobs.services import launch_aging, launch_backup_copy, launch_prune, launch_snapshot
@@ -25,6 +24,7 @@ from tests.interop.restic import Restic
 from tests.job_factories import make_node
 from tests.jobs.farm import PASSWORD, backup_copy_of, configure, picture
 from tests.jobs.here import run
+from tests.moto_servers import BUCKET, serve_locking_s3
 from tests.rclone_servers import append_only, rest_server
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.interop]
@@ -95,36 +95,32 @@ def test_r7_an_append_only_server_keeps_what_is_aged_and_pruning_is_tried_again(
     Restic(repository=tmp_path / "media", password=PASSWORD).judge()
 
 
-def test_r7_what_is_locked_for_a_time_says_until_when(subclient: Subclient, tmp_path: Path) -> None:
-    """RULES R7: a medium that tells when the lock ends. None here does, so the refusal is a stand-in's."""
+def test_r7_object_lock_says_until_when_and_what_is_free_again_goes(subclient: Subclient, tmp_path: Path) -> None:
+    """RULES R7, on a bucket with a default retention."""
+    media, server = Media.objects.get(), serve_locking_s3()
+    folder = tmp_path.name
+    values = {"endpoint": server.url, "bucket": BUCKET, "prefix": folder, "access_key": "key", "object_lock": True}
+    configuration.update_media(media, user=None, kind="s3", options=values, secrets={"secret_key": Secret("secret")})
     aged = aged_and_kept(subclient, tmp_path)
-    until = datetime(2031, 5, 1, 12, tzinfo=UTC)
-    refusal = DeletionRefused("It is locked.", until_ns=int(until.timestamp()) * 10**9)
-    media = Media.objects.get()
-
-    def refuse(_media: DiskMedia, name: str) -> None:
-        if not name.startswith("locks/"):
-            raise refusal
-
-    with mock.patch.object(DiskMedia, "delete", refuse):
-        job = run(launch_prune(media=media))
-    assert job.state == JobState.COMPLETED, picture()
+    media.refresh_from_db()
+    job = run(launch_prune(media=media))
+    assert (job.state, job.exceptions_count) == (JobState.COMPLETED, 0), picture()
     aged.refresh_from_db()
-    assert aged.retain_until == until
+    assert (aged.state, aged.forgotten_at) == (CopyState.AGED, None)
+    assert aged.retain_until is not None
+    assert abs(aged.retain_until - timezone.now() - timedelta(days=server.days)) < timedelta(minutes=5)
     client = Client()
     client.force_login(make_user(Role.VIEWER))
     for page in (reverse("subclient", args=["server-tree", "tree"]), reverse("policies:media_detail", args=[media.pk])):
         assert "ocked until" in client.get(page).content.decode()
+
+    for name in server.names(f"{folder}/"):
+        server.end_lock(name)
+    freed = run(launch_prune(media=media))
+    assert (freed.result["forgotten"], freed.result["freed_bytes"] > 250_000) == (1, True), picture()
+    aged.refresh_from_db()
+    assert aged.forgotten_at is not None
+    assert not server.versions(f"{folder}/snapshots/{aged.snapshot_file_id}")
+    keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
+    Restic(address=stock_s3(values), password=PASSWORD, environment=keys).judge()
     assert Job.objects.filter(state=JobState.FAILED).count() == 0
-
-
-def test_locks_that_may_not_be_deleted_fail_no_copy(subclient: Subclient, tmp_path: Path) -> None:
-    def refuse(_media: DiskMedia, name: str) -> None:
-        raise DeletionRefused(f"“{name}” is locked.")
-
-    with mock.patch.object(DiskMedia, "delete", refuse):
-        run(launch_snapshot(subclient))
-        job = run(launch_backup_copy(subclient))
-    assert job.state == JobState.COMPLETED, picture()
-    Restic(repository=tmp_path / "media", password=PASSWORD).run("unlock", "--remove-all")
-    Restic(repository=tmp_path / "media", password=PASSWORD).judge()

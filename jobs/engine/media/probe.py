@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
 
 from ..errors import DeletionRefused, EngineError
@@ -41,7 +42,10 @@ def run_probe(media: Media, *, prepare: Callable[[], object], place: str, keeps_
     def remove() -> str:
         try:
             media.delete(name)
-        except DeletionRefused:
+        except DeletionRefused as error:
+            if error.until_ns is not None:
+                ends = datetime.fromtimestamp(error.until_ns / 1e9, tz=UTC)
+                return f"what is written now stays until {ends:%Y-%m-%d %H:%M} UTC: nothing of it is pruned before"
             return "the medium keeps what was written: copies work, and nothing is pruned"
         if media.exists(name):
             raise EngineError("The probe file is still there after its deletion.", hint="Do not use this medium.")

@@ -12,10 +12,14 @@ from ..errors import InvalidOptions
 from ..plan import Secret
 from .hosted.client import HostedMedia
 from .object.place import checked_ca_file, checked_container, checked_endpoint, checked_folder, described
-from .object.settings import FieldNames, StoreSettings, hosted
+from .object.settings import LOCKING_STORE, STORE, FieldNames, StoreSettings, hosted
 
 _FIELDS: Final = FieldNames(
-    container="bucket", region="region", login="access key and secret key", limited_login="session token"
+    container="bucket",
+    region="region",
+    login="access key and secret key",
+    limited_login="session token",
+    lock="object_lock",
 )
 
 
@@ -89,7 +93,8 @@ class S3Options:
         default=False,
         metadata={
             "label": "The bucket has Object Lock",
-            "help": "Send the checksum that such buckets demand. How long files stay locked is the bucket's default.",
+            "help": "Send the checksum that such buckets demand, and delete nothing before its lock ends: the bucket's "
+            "default says when.",
         },
     )
     ca_file: Path | None = field(
@@ -134,6 +139,7 @@ def open_s3(options: S3Options) -> HostedMedia:
         "server_side_encryption_aws_kms_key_id": options.kms_key if has_kms else "",
         "role_arn": options.role_arn,
         "checksum_algorithm": "md5" if options.object_lock else "",
+        "enable_versioning": "true" if options.object_lock else "",
         "disable_config_load": "true",
         "disable_ec2_metadata": "true",
     }
@@ -143,7 +149,7 @@ def open_s3(options: S3Options) -> HostedMedia:
         place=described("S3", options.bucket, folder),
         fields=_FIELDS,
     )
-    return hosted(settings, ca_file=options.ca_file)
+    return hosted(settings, store=LOCKING_STORE if options.object_lock else STORE, ca_file=options.ca_file)
 
 
 def stock_s3(options: Mapping[str, object]) -> str:

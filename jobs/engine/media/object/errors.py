@@ -117,6 +117,12 @@ def _wrong_setting(
         return MediaRefused(f"The login at {place} has ended.", hint=f"Get a new {names.limited_login}, and type it.")
     if code in _WRONG_REGION:
         return InvalidOptions(f"{place} lies in another region: {_line(error, settings)}.", field=names.region)
+    if names.lock and status == 400 and "content-md5" in str(error).lower():
+        return InvalidOptions(
+            f"{place} has Object Lock, and takes files only with a checksum.",
+            field=names.lock,
+            hint="Switch on that the bucket has Object Lock.",
+        )
     if code in _CLOCK:
         return MediaRefused(f"{place} refuses requests of another time.", hint="Set the clock of the access node.")
     if isinstance(error, exceptions.ConfigInvalid):

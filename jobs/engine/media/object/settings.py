@@ -12,6 +12,7 @@ from ..hosted.client import HostedMedia
 from ..hosted.process import Driver
 
 STORE: Final = f"{__package__}.store:ObjectStore"
+LOCKING_STORE: Final = f"{__package__}.locking:LockingStore"
 WEBDAV_STORE: Final = f"{__package__}.webdav:WebDavStore"
 
 CONTROL_SECONDS: Final = 60.0
@@ -22,12 +23,16 @@ TRANSFER_SECONDS: Final = 600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldNames:
-    """The form's options that an error is about: ``container`` and ``region`` by name, the others in words."""
+    """The form's options that an error is about: ``container``, ``region`` and ``lock`` by name, the others in words.
+
+    ``lock`` "" = such services have none.
+    """
 
     container: str = ""
     region: str = ""
     login: str = ""
     limited_login: str = ""
+    lock: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
