@@ -205,6 +205,7 @@ def test_no_more_transfers_at_once_than_allowed() -> None:
 
 
 def test_the_places_of_a_process_that_was_killed_are_free_again(tmp_path: Path) -> None:
+    """Also before anybody has waited for it."""
     board = MediaBoard()
     reading, writing = os.pipe()
     child = os.fork()
@@ -217,8 +218,9 @@ def test_the_places_of_a_process_that_was_killed_are_free_again(tmp_path: Path) 
     with pytest.raises(MediaUnavailable, match="None of 1 transfers"):
         media.put("config", [bytes(MIB)])
     os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
     media.put("config", [bytes(MIB)])
+    os.waitpid(child, 0)
 
 
 def test_an_operation_that_does_not_end_is_left_behind_and_the_next_one_works() -> None:

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from ..processes import is_running
+
 _PATIENCE_SECONDS: Final = 2.0
 """The lock is held for microseconds. Who was killed with it never gives it back: then it is done without."""
 _MOST_TRANSFERS: Final = 256
@@ -86,7 +88,7 @@ class MediaBoard:
         with self._locked():
             for slot in range(_FIRST_SLOT, _FIRST_SLOT + min(most, _MOST_TRANSFERS)):
                 holder = self._words[slot]
-                if not holder or (holder != me and not _lives(holder)):
+                if not holder or (holder != me and not is_running(holder)):
                     self._words[slot] = me
                     return slot
         return None
@@ -123,13 +125,3 @@ class MediaBoard:
         finally:
             if has_it:
                 self._lock.release()
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -14,6 +14,8 @@ import time
 from functools import cache
 from typing import Final
 
+from ..processes import is_running
+
 STALE_AFTER_SECONDS: Final = 24 * 3600
 _OURS: Final = re.compile(rb"\..+\.([0-9a-f]{8})-([0-9]{1,10})-[0-9a-f]{12}\.tmp\Z", re.DOTALL)
 _RESTIC: Final = re.compile(rb".+-tmp-[0-9]+\Z", re.DOTALL)
@@ -53,28 +55,9 @@ def is_abandoned(base: bytes, status: os.stat_result) -> bool:
     match = _OURS.match(base)
     if match is None:
         return False
-    if match[1] == _system_token() and not _is_running(int(match[2])):
+    if match[1] == _system_token() and not is_running(int(match[2])):
         return True
     return time.time() - status.st_mtime > STALE_AFTER_SECONDS
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return not _is_zombie(pid)
-
-
-def _is_zombie(pid: int) -> bool:
-    """A process that ended and was not waited for; in containers nobody may ever do that."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[:1] in ([b"Z"], [b"X"])
-    except OSError:
-        return False
 
 
 @cache

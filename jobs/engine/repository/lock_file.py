@@ -14,6 +14,7 @@ import orjson
 from ..clock import Clock
 from ..errors import RepositoryDamaged
 from ..ids import FileId
+from ..processes import is_running
 from .gojson import parse_go_time
 from .layout import FileKind, damaged, file_name
 from .repository import Repository
@@ -110,24 +111,7 @@ def _verdict(file_id: FileId, hostname: str, pid: int, age_seconds: float) -> Ve
     if pid == os.getpid():
         with ours_lock:
             return Verdict.ALIVE if file_id in ours else Verdict.DEAD
-    return Verdict.ALIVE if _is_running(pid) else Verdict.DEAD
-
-
-def _is_running(pid: int) -> bool:
-    """A zombie is dead: its parent, or the container's first process, may take its time to say so."""
-    if pid <= 0 or pid > 1 << 30:
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[:1] != [b"Z"]
-    except OSError:
-        return True
+    return Verdict.ALIVE if is_running(pid) else Verdict.DEAD
 
 
 def clear_locks(repository: Repository, *, everything: bool = False) -> list[FileId]:
