@@ -32,6 +32,8 @@ def offer_found(form: ServiceForm, server: FileServer) -> None:
         paths.help_text += " Press Test on the file server’s page first: then they can be chosen here."
         return
     offered = found[:MOST_OFFERED]
+    if not is_dump_stream(server.engine):
+        paths.widget.attrs["placeholder"] = f"{offered[0]['path']}/projects"
     form.fields[FOUND] = forms.MultipleChoiceField(
         label="File systems" if is_dump_stream(server.engine) else "Volumes",
         required=False,

@@ -511,8 +511,8 @@ def test_R8_test_tells_volumes_and_what_is_odd_about_them(cluster: OntapCluster,
     found = report.facts["file_systems"]
     assert isinstance(found, list)
     assert [(one["path"], one["snapshots"], one["reading"]) for one in found] == [
-        (str(volume.directory), 819, "snapshot directory"),
-        (str(cluster.root / "hidden"), 0, "FlexClone"),
+        (str(volume.directory), 819, "its snapshot directory"),
+        (str(cluster.root / "hidden"), 0, "a FlexClone"),
     ]
     assert report.warnings == (
         "Without a junction path, so no node can see them: unmounted.",

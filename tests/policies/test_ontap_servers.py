@@ -45,7 +45,7 @@ FOUND: dict[str, Any] = {
             "used_bytes": 2**39,
             "status": "online",
             "snapshots": 830,
-            "reading": "snapshot directory",
+            "reading": "its snapshot directory",
         },
         {
             "path": "/mnt/svm1/vol2",
@@ -54,7 +54,7 @@ FOUND: dict[str, Any] = {
             "used_bytes": None,
             "status": "online",
             "snapshots": 1,
-            "reading": "FlexClone",
+            "reading": "a FlexClone",
         },
     ],
 }

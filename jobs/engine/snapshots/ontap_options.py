@@ -40,10 +40,7 @@ class OntapOptions:
             "help": "An account for the REST interface (http). The documentation lists what its role needs.",
         },
     )
-    password: Secret = field(
-        default_factory=lambda: Secret(""),
-        metadata={"label": "Password", "help": "Of that account. It is kept encrypted."},
-    )
+    password: Secret = field(metadata={"label": "Password", "help": "Of that account. It is kept encrypted."})
     namespace_mount: Path = field(
         metadata={
             "label": "Mounted at",
@@ -85,8 +82,6 @@ class OntapOptions:
     )
 
     def __post_init__(self) -> None:
-        if not self.password.reveal():
-            raise InvalidOptions("Password is missing.", field="password")
         checked_fingerprint(self.fingerprint)
         if len(self.snapmirror_label or "") > MOST_LABEL:
             raise InvalidOptions(f"A SnapMirror label has at most {MOST_LABEL} characters.", field="snapmirror_label")

@@ -139,5 +139,5 @@ def _described(namespace: Namespace, one: Volume) -> dict[str, object]:
         "used_bytes": one.used_bytes,
         "status": one.state,
         "snapshots": one.snapshot_count,
-        "reading": "snapshot directory" if one.shows_snapshots else "FlexClone",
+        "reading": "its snapshot directory" if one.shows_snapshots else "a FlexClone",
     }
