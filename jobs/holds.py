@@ -26,9 +26,6 @@ AWAITED: Final = (*states.WAITS, CopyState.CANDIDATE, CopyState.COPYING)
 """RULES R5: in these states a snapshot is held for its copy."""
 
 _COMPARING: Final = frozenset({Capability.DIFF, Capability.KEEPS_BASE_SNAPSHOT})
-_SENDING: Final = frozenset({Capability.DIFF, Capability.REPLICATE})
-
-
 _READS_SOMETHING_ELSE: Final = Q(operation=Operation.RESTORE) & (
     Q(backup_copy__isnull=False) | Q(replica__isnull=False)
 )
@@ -105,7 +102,7 @@ def _bases(subclients: set[int]) -> Iterator[tuple[int, Held]]:
 
 def _bases_of_transfers(subclients: set[int]) -> Iterator[tuple[int, Held]]:
     """The newest that both storages have, where the engine sends only the difference. Of a spool, too (P7)."""
-    engines = [kind.name for kind in ENGINES.values() if kind.capabilities >= _SENDING]
+    engines = [kind.name for kind in ENGINES.values() if Capability.SENDS_DIFFERENCE in kind.capabilities]
     newest = (
         SnapshotReplica.objects.filter(
             snapshot__subclient__in=subclients,

@@ -37,6 +37,7 @@ CLOCK_SECONDS: Final = 5.0
 TOOLS: Final = {
     "btrfs": ("the btrfs snapshot engine", "apt install btrfs-progs"),
     "xfs_io": ("the xfs snapshot engine", "apt install xfsprogs"),
+    "zfs": ("the zfs snapshot engine", "apt install zfsutils-linux, or zfs-fuse"),
 }
 
 

@@ -1,6 +1,7 @@
 """Real file systems in loop mounts, for tests of what only a real file system does.
 
-Fixtures: ``btrfs_mount``, ``xfs_mount``, ``xfs_without_reflink``, ``ext4_mount`` and the factory ``loop_mount``. Each
+Fixtures: ``btrfs_mount``, ``xfs_mount``, ``xfs_without_reflink``, ``ext4_mount`` and the factory ``loop_mount``, which
+also gives a tmpfs and a ZFS dataset of a pool on a file (:mod:`tests.zfs_pool`). Each
 gives the mount point of a fresh, empty file system that is gone after the test, whatever happened. Where this machine
 cannot do it (no root, no loop device, no mkfs) the test is skipped, and says why; the gates count that as a failure.
 """
@@ -15,6 +16,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.zfs_pool import NoPool, fresh_dataset, leave
 
 MKFS: dict[str, list[str]] = {
     "btrfs": ["mkfs.btrfs", "-q", "-f"],
@@ -40,6 +43,10 @@ def mounted(kind: str, folder: Path, *, size_bytes: int = SMALLEST, options: str
     folder.mkdir(parents=True, exist_ok=True)
     image, point = folder / "image", folder / "mount"
     point.mkdir()
+    if kind == "zfs":
+        with _dataset(point, size_bytes):
+            yield point
+        return
     if kind == "tmpfs":
         _run(["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(point)])
         try:
@@ -66,7 +73,7 @@ def require_machine(kind: str) -> None:
     """Raises CannotMount with the reason."""
     if os.geteuid() != 0:
         raise CannotMount("loop mounts need root")
-    if kind == "tmpfs":
+    if kind in ("tmpfs", "zfs"):
         return
     if not os.path.exists("/dev/loop-control"):
         raise CannotMount("this kernel has no loop devices (/dev/loop-control)")
@@ -75,14 +82,33 @@ def require_machine(kind: str) -> None:
             raise CannotMount(f"{program} is not installed")
 
 
+@contextmanager
+def _dataset(point: Path, size_bytes: int) -> Iterator[None]:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(fresh_dataset(point, size_bytes=size_bytes))
+        except NoPool as reason:
+            raise CannotMount(str(reason)) from reason
+        try:
+            yield
+        finally:
+            unmount_below(point)
+
+
 def unmount(point: Path) -> None:
     """Take away everything mounted at or below ``point``, deepest first; the loop device frees itself.
 
     A mount that is still in use is detached lazily, so that it goes when its last user does.
     """
+    unmount_below(point, and_itself=True)
+
+
+def unmount_below(point: Path, *, and_itself: bool = False) -> None:
+    """The same, but for what is mounted at ``point``."""
     with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as file:
-        below = [line.split(" ")[1].encode().decode("unicode_escape") for line in file]
-    for path in sorted((p for p in below if p == str(point) or p.startswith(f"{point}/")), key=len, reverse=True):
+        mounted_at = [line.split(" ")[1].encode().decode("unicode_escape") for line in file]
+    below = [path for path in mounted_at if path.startswith(f"{point}/") or (and_itself and path == str(point))]
+    for path in sorted(below, key=len, reverse=True):
         if subprocess.run(["umount", path], check=False, capture_output=True).returncode:
             subprocess.run(["umount", "--lazy", path], check=True, capture_output=True)
 
@@ -91,6 +117,11 @@ def _run(command: list[str]) -> None:
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
         raise CannotMount(f"{command[0]}: {(done.stderr or done.stdout).strip()}")
+
+
+def pytest_unconfigure() -> None:
+    """The pool of this process goes with it."""
+    leave()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -181,7 +182,10 @@ def _digest(name: bytes, directory: int, status: os.stat_result) -> str:
 
 def _attributes(name: bytes, directory: int) -> tuple[tuple[str, bytes], ...]:
     path = b"/proc/self/fd/%d/%s" % (directory, name)
-    return tuple(
-        (attribute, os.getxattr(path, attribute, follow_symlinks=False))
-        for attribute in sorted(os.listxattr(path, follow_symlinks=False))
-    )
+    try:
+        attributes = sorted(os.listxattr(path, follow_symlinks=False))
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+        return ()  # zfs-fuse says so of a file without any on a file system that is read-only
+    return tuple((attribute, os.getxattr(path, attribute, follow_symlinks=False)) for attribute in attributes)

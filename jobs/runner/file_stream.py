@@ -86,8 +86,12 @@ def send(values: dict[str, Any], key: str) -> None:
     """The node's side. What fails is told to the other side and logged."""
     try:
         engine, ref = asked_about(values)
-        with engine.open(ref) as opened, meeting.awaited(key, _CONTROL) as channel:
-            _send(channel, InSnapshot(OpenedSnapshot(source_roots(opened))), values)
+        with (
+            engine.open(ref) as opened,
+            meeting.awaited(key, _CONTROL) as channel,
+            contextlib.closing(OpenedSnapshot(source_roots(opened))) as snapshot,
+        ):
+            _send(channel, InSnapshot(snapshot), values)
     except EngineError as error:
         logger.warning("Files of a snapshot were not sent: %s", error.sentence)
         meeting.tell_failure(key, error)

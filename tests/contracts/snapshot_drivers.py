@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from jobs.engine.plan import Secret
 from jobs.engine.snapshots.base import SnapshotEngine
 from jobs.engine.snapshots.registry import ENGINES
 from tests.arrays import ontap_clusters
+from tests.zfs_pool import dataset_at
 
 INSTALL = "contract"
 
@@ -62,6 +64,15 @@ def _volume(mount: Path) -> dict[str, object]:
     return {"volume": str(mount)}
 
 
+def _clones(mount: Path) -> Path:
+    """Beside the dataset: what is mounted there must not be in it."""
+    return mount.parent / "clones"
+
+
+def _dataset(mount: Path) -> dict[str, object]:
+    return {"dataset": dataset_at(mount), "area": str(_clones(mount))}
+
+
 DRIVERS = (
     Driver(engine="directory", mount="ext4", values=_beside),
     Driver(engine="directory", mount="tmpfs", values=_beside),
@@ -77,6 +88,13 @@ DRIVERS = (
         secrets=ontap_clusters.SECRETS,
         unfit=lambda mount: ontap_clusters.values_at(mount) | {"namespace_mount": str(mount / "file")},
     ),
+    Driver(
+        engine="zfs",
+        mount="zfs",
+        values=_dataset,
+        area=_clones,
+        unfit=lambda mount: {"dataset": "nowhere/at/all", "area": str(mount / "file")},
+    ),
 )
 
 
@@ -85,6 +103,18 @@ def place_of(driver: Driver, mount: Path) -> Place:
     volume = driver.volume(mount)
     (volume / "content").mkdir()
     return Place(driver=driver, mount=volume, content=volume / "content", area=driver.area(volume))
+
+
+WHOLE_SECONDS = frozenset({"zfs"})
+"""Kinds of mount whose times of change have no fraction: zfs-fuse's clock ticks once a second."""
+
+
+def leave_this_second(place: Place) -> None:
+    """What changes from now on has another time of change than what is there, whatever the clock of the mount."""
+    if place.driver.mount in WHOLE_SECONDS:
+        ends_at = int(time.time()) + 1
+        while time.time() < ends_at + 0.02:
+            time.sleep(0.02)
 
 
 def named(n: int, job: int = 7, install: str = INSTALL) -> SnapshotName:

@@ -15,7 +15,7 @@ from jobs.engine.snapshots.btrfs import BtrfsEngine, BtrfsOptions
 from tests.odd_tree import build_odd_tree, describe_tree
 
 from .snapshot_drivers import INSTALL, named
-from .test_snapshot_revert import plan, spoil, written
+from .test_snapshot_revert import plan, spoil_content, written
 
 pytestmark = pytest.mark.system
 
@@ -44,7 +44,7 @@ def test_S6_a_subvolume_is_exchanged_at_one_moment_with_all_its_snapshots(volume
     before = describe_tree(volume)
     engine.create(named(9), [str(volume)], RUN)
     ref = engine.create(named(1), [str(volume)], RUN)
-    spoil(volume)
+    spoil_content(volume)
     later = engine.create(named(2), [str(volume)], RUN)
     told = plan(engine, ref)
     assert told.is_exchanged

@@ -78,7 +78,7 @@ class StopsWhen:
 
 
 def test_every_engine_that_says_so_takes_over_snapshots() -> None:
-    assert {driver.engine for driver in ABLE} == {"btrfs", "xfs", "directory", "ontap"}
+    assert {driver.engine for driver in ABLE} == {"btrfs", "xfs", "directory", "ontap", "zfs"}
 
 
 def test_O1_a_replica_is_identical_keeps_its_name_and_time_and_outlives_its_source(
@@ -135,7 +135,7 @@ def test_O1_the_second_replica_is_right_with_the_first_as_its_base(source: Place
     done = replicate(source, target, second, first)
     with target.engine().open(done.ref) as (root,):
         assert describe_tree(root.directory) == describe_tree(source.content)
-    if Capability.DIFF in source.engine().capabilities:
+    if Capability.SENDS_DIFFERENCE in source.engine().capabilities:
         assert done.base == first.name
         assert done.sent_bytes < 100_000
 

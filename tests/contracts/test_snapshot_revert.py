@@ -23,7 +23,7 @@ from jobs.engine.snapshots.registry import ENGINES
 from tests.loopmounts import LoopMount, unmount
 from tests.odd_tree import build_odd_tree, describe_tree
 
-from .snapshot_drivers import DRIVERS, INSTALL, Driver, Place, named, place_of
+from .snapshot_drivers import DRIVERS, INSTALL, Driver, Place, leave_this_second, named, place_of
 
 pytestmark = pytest.mark.system
 
@@ -51,7 +51,12 @@ def plan(engine: SnapshotEngine, ref: SnapshotRef) -> RevertPlan:
     return engine.plan_revert(ref, RUN, seconds=20)
 
 
-def spoil(content: Path) -> None:
+def spoil(place: Place) -> None:
+    leave_this_second(place)
+    spoil_content(place.content)
+
+
+def spoil_content(content: Path) -> None:
     """Everything that can happen to a tree: made, changed, deleted, moved, linked, of another type or owner."""
     (content / "new directory" / "below").mkdir(parents=True)
     (content / "new directory" / "below" / "file").write_text("came later")
@@ -88,7 +93,7 @@ def test_S6_a_revert_makes_the_live_tree_what_it_was_to_the_last_bit(place: Plac
     before = describe_tree(place.content)
     untouched = os.stat(place.content / "data" / "two mebibytes").st_ino
     ref = take(engine, 1, place.content)
-    spoil(place.content)
+    spoil(place)
     spoilt = describe_tree(place.content)
     told = plan(engine, ref)
     assert describe_tree(place.content) == spoilt, "a look changes nothing"
@@ -207,7 +212,7 @@ def test_the_whole_volume_is_reverted_and_its_snapshots_stay(place: Place, engin
     build_odd_tree(place.content)
     before = describe_tree(place.content)
     refs = [take(engine, 1, place.mount), take(engine, 2, place.mount)]
-    spoil(place.content)
+    spoil(place)
     assert isinstance(engine, Reverter)
     lost = (refs[1].name,) if Capability.REVERT_DELETES_NEWER in engine.capabilities else ()
     assert plan(engine, refs[0]).lost == lost
@@ -253,7 +258,7 @@ def test_S6_a_revert_killed_on_the_spot_is_finished_by_doing_it_again(place: Pla
     build_odd_tree(place.content)
     before = describe_tree(place.content)
     ref = take(engine, 1, place.content)
-    spoil(place.content)
+    spoil(place)
     spoilt = describe_tree(place.content)
     for looks in (20, 50):
         assert run_until_killed(place, ref, looks) == -signal.SIGKILL

@@ -7,6 +7,7 @@ metadata when all below them is done. The machinery is in ``restoring``.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -189,12 +190,12 @@ class _FromSnapshot(_Restore):
 
     def run(self, roots: Sequence[SourceRoot]) -> RestoreResult:
         self._check()
-        source = OpenedSnapshot(roots)
-        for path in self._plan.paths:
-            source.check(path)
-        selection = self._select()
-        source.check_directory(self._plan.strip_prefix)
-        return self._run(source, self._first(selection))
+        with contextlib.closing(OpenedSnapshot(roots)) as source:
+            for path in self._plan.paths:
+                source.check(path)
+            selection = self._select()
+            source.check_directory(self._plan.strip_prefix)
+            return self._run(source, self._first(selection))
 
 
 class _FromMedia(_Restore):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 from ..errors import SourceUnavailable
@@ -17,10 +18,10 @@ def list_snapshot(roots: Sequence[SourceRoot], path: bytes) -> list[Entry]:
 
     Raises NotInCopy if there is no such directory, SourceUnavailable if it cannot be read.
     """
-    snapshot = OpenedSnapshot(roots)
-    snapshot.check_directory(path)
-    try:
-        listing = snapshot.listing_of(b"".join(b"/" + part for part in split_path(path)))
-    except UnreadError as error:
-        raise SourceUnavailable(f"The folder cannot be listed: {error.unread.error}.") from error
+    with contextlib.closing(OpenedSnapshot(roots)) as snapshot:
+        snapshot.check_directory(path)
+        try:
+            listing = snapshot.listing_of(b"".join(b"/" + part for part in split_path(path)))
+        except UnreadError as error:
+            raise SourceUnavailable(f"The folder cannot be listed: {error.unread.error}.") from error
     return [Entry.of_node(node) for node in listing.nodes]

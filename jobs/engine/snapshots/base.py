@@ -41,6 +41,8 @@ class Capability(StrEnum):
     """Takes over snapshots of another storage: a :class:`Replicator`."""
     STREAM = "stream"
     """Sends its snapshots to the same engine on another node: a :class:`Streamer`."""
+    SENDS_DIFFERENCE = "sends_difference"
+    """Replicates only what changed since a snapshot that both storages have, so that one is kept for it (RULES R6)."""
     DUMP_TOKENS = "dump_tokens"
     """RULES L5: is read by dumps of levels, each with a token that the next one is built on: a :class:`Dumper`."""
     DUMP_STREAM = "dump_stream"

@@ -89,6 +89,7 @@ class BtrfsEngine:
             Capability.READ_ONLY,
             Capability.REPLICATE,
             Capability.STREAM,
+            Capability.SENDS_DIFFERENCE,
             Capability.REVERT,
         }
     )

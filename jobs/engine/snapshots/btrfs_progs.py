@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import subprocess
 from collections.abc import Sequence
 from typing import Final
 
@@ -18,23 +16,21 @@ from ..errors import (
     StorageBusy,
 )
 from ..events import Control
+from .child_program import ChildPrograms
 
-_LOOK_SECONDS: Final = 0.2
+INSTALL_HINT: Final = "Install btrfs-progs on the access node (apt install btrfs-progs)."
+_SLOW_HINT: Final = "The volume may be overloaded; look at “btrfs balance status” and the kernel log."
 REFUSED_HINT: Final = (
     "Run the access node as root. An ordinary user may snapshot only subvolumes he owns, and delete snapshots only "
     "where the volume is mounted with user_subvol_rm_allowed."
 )
 
 
-ENVIRONMENT: Final = {"LC_ALL": "C", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
-
-
 class BtrfsProgs:
     """Runs ``btrfs``; every call raises engine errors only."""
 
     def __init__(self, timeout_seconds: float, clock: Clock, program: str = "btrfs") -> None:
-        self._timeout_seconds = timeout_seconds
-        self._clock = clock
+        self._children = ChildPrograms(timeout_seconds, clock, slow_hint=_SLOW_HINT, install_hint=INSTALL_HINT)
         self._program = program
 
     def version(self, control: Control) -> str:
@@ -63,57 +59,12 @@ class BtrfsProgs:
             self._run(["subvolume", "delete", "--", path], control)
 
     def _run(self, arguments: Sequence[str], control: Control) -> str:
-        """Standard output of one command. A child that hangs in the kernel is left to it after the time limit."""
+        """Standard output of one command."""
         what = f"btrfs {' '.join(arguments[:2])}"
-        try:
-            child = subprocess.Popen(
-                [self._program, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=ENVIRONMENT,
-                encoding="utf-8",
-                errors="backslashreplace",
-            )
-        except OSError as error:
-            raise no_program(self._program, error) from error
-        output, complaint = self._wait(child, what, control)
-        if child.returncode != 0:
-            raise progs_failure(what, complaint or output)
-        return output
-
-    def _wait(self, child: subprocess.Popen[str], what: str, control: Control) -> tuple[str, str]:
-        deadline = self._clock.monotonic() + self._timeout_seconds
-        try:
-            while True:
-                try:
-                    return child.communicate(timeout=_LOOK_SECONDS)
-                except subprocess.TimeoutExpired:
-                    control.check()
-                if self._clock.monotonic() > deadline:
-                    raise StorageBusy(
-                        f"“{what}” did not end within {self._timeout_seconds:g} s.",
-                        hint="The volume may be overloaded; look at “btrfs balance status” and the kernel log.",
-                    )
-        except BaseException:
-            _abandon(child)
-            raise
-
-
-def _abandon(child: subprocess.Popen[str]) -> None:
-    child.kill()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        child.communicate(timeout=2)
-    for stream in (child.stdout, child.stderr):
-        if stream is not None:
-            stream.close()
-
-
-def no_program(program: str, error: OSError) -> EngineUnsupported:
-    return EngineUnsupported(
-        f"The program “{program}” cannot be run on this node: {error.strerror}.",
-        hint="Install btrfs-progs on the access node (apt install btrfs-progs).",
-    )
+        ended = self._children.run([self._program, *arguments], what, control)
+        if ended.code != 0:
+            raise progs_failure(what, ended.complaint or ended.output)
+        return ended.output
 
 
 def progs_failure(what: str, complaint: str) -> EngineError:

@@ -17,17 +17,17 @@ import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 from uuid import UUID
 
-from ..errors import EngineError, InvalidOptions, SnapshotMissing, SourceUnavailable, Stopped
+from ..errors import EngineError, InvalidOptions, SnapshotMissing, SourceUnavailable
 from ..events import Control
 from ..ids import SnapshotName
 from .base import Replicated, SnapshotRef
 from .btrfs_replica import is_received, look_at, require_received, stream_identity, sync_directory
 from .btrfs_shelf import Shelf
 from .btrfs_stream import receive_from, send_and_receive, send_to
-from .channel import Channel, raise_failure
+from .channel import Channel
+from .transfer_talk import from_json, heard, tell_failure, to_json
 
 
 def take_over(shelf: Shelf, source: Shelf, ref: SnapshotRef, base: SnapshotRef | None, control: Control) -> Replicated:
@@ -55,22 +55,22 @@ def send(shelf: Shelf, ref: SnapshotRef, base: SnapshotRef | None, channel: Chan
             directory = stack.enter_context(shelf.area.held(ref.name))
             known = _identity(shelf, base.name) if base is not None else None
             channel.tell(
-                ref=_to_json(ref),
+                ref=to_json(ref),
                 identity=str(stream_identity(look_at(directory))),
                 base=str(base.name) if base is not None and known else None,
                 base_identity=str(known) if known else None,
             )
-            answer = _heard(channel)
+            answer = heard(channel)
             if "done" in answer:
-                return Replicated(ref=_from_json(answer["done"]), sent_bytes=0)
+                return Replicated(ref=from_json(answer["done"]), sent_bytes=0)
             used = base if base is not None and answer.get("base") == base.name else None
             before = str(stack.enter_context(shelf.area.held(used.name))) if used is not None else None
             count = send_to(str(directory), channel, base=before, control=control)
         return Replicated(
-            ref=_from_json(_heard(channel).get("done")), sent_bytes=count, base=used.name if used is not None else None
+            ref=from_json(heard(channel).get("done")), sent_bytes=count, base=used.name if used is not None else None
         )
     except EngineError as error:
-        _tell_failure(channel, error)
+        tell_failure(channel, error)
         raise
 
 
@@ -78,11 +78,11 @@ def receive(shelf: Shelf, channel: Channel, control: Control, prepare: Callable[
     """The receiving end. ``prepare`` makes the area of ``shelf`` fit. What fails here is told to the other end, too."""
     try:
         prepare(control)
-        asked = _heard(channel)
-        ref, identity = _from_json(asked.get("ref")), _uuid(asked.get("identity"))
+        asked = heard(channel)
+        ref, identity = from_json(asked.get("ref")), _uuid(asked.get("identity"))
         shelf.area.owned(ref.name)
         if there := _whole(shelf, ref.name, identity):
-            channel.tell(done=_to_json(there))
+            channel.tell(done=to_json(there))
             return Replicated(ref=there, sent_bytes=0)
         base = asked.get("base")
         used = SnapshotName(base) if base and _is_base(shelf, base, _uuid(asked.get("base_identity"))) else None
@@ -90,10 +90,10 @@ def receive(shelf: Shelf, channel: Channel, control: Control, prepare: Callable[
             channel.tell(base=used)
             count = receive_from(channel, str(shelf.area.path), control=control)
             copied = _settle(shelf, ref, identity)
-        channel.tell(done=_to_json(copied))
+        channel.tell(done=to_json(copied))
         return Replicated(ref=copied, sent_bytes=count, base=used)
     except EngineError as error:
-        _tell_failure(channel, error)
+        tell_failure(channel, error)
         channel.drain()
         raise
 
@@ -132,47 +132,6 @@ def _identity(shelf: Shelf, name: SnapshotName) -> UUID | None:
         return stream_identity(look_at(shelf.area.directory(name)))
     except SnapshotMissing:
         return None
-
-
-def _heard(channel: Channel) -> dict[str, Any]:
-    """The next message; the peer's failure is raised."""
-    message = channel.hear()
-    raise_failure(message)
-    return message
-
-
-def _tell_failure(channel: Channel, error: EngineError) -> None:
-    """The peer may be gone, or not be listening: then it learns from the closed connection."""
-    code = SourceUnavailable.code if isinstance(error, Stopped) else error.code
-    with contextlib.suppress(EngineError):
-        channel.tell(failed=code, sentence=error.sentence, hint=error.hint)
-
-
-def _to_json(ref: SnapshotRef) -> dict[str, Any]:
-    return {
-        "name": ref.name,
-        "engine": ref.engine,
-        "taken_at_ns": ref.taken_at_ns,
-        "content": list(ref.content),
-        "handle": ref.handle,
-        "warnings": list(ref.warnings),
-    }
-
-
-def _from_json(values: object) -> SnapshotRef:
-    try:
-        if not isinstance(values, dict):
-            raise TypeError
-        return SnapshotRef(
-            name=SnapshotName(str(values["name"])),
-            engine=str(values["engine"]),
-            taken_at_ns=int(values["taken_at_ns"]),
-            content=tuple(map(str, values["content"])),
-            handle={str(key): str(value) for key, value in values["handle"].items()},
-            warnings=tuple(map(str, values["warnings"])),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise SourceUnavailable("The other node described a snapshot in a way that is not understood.") from error
 
 
 def _uuid(value: object) -> UUID:

@@ -14,11 +14,12 @@ _OCTAL: Final = re.compile(rb"\\([0-7]{3})")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
-    """``options`` are those of the mount and of the file system together."""
+    """``options`` are those of the mount and of the file system together; ``source`` is a device or a dataset."""
 
     device: int
     point: str
     kind: str
+    source: str
     options: frozenset[str]
 
 
@@ -36,10 +37,16 @@ def mounts() -> Iterator[Mount]:
         options = fields[5].split(b",") + tail[-1].split(b",")
         yield Mount(
             device=os.makedev(int(major), int(minor)),
-            point=os.fsdecode(_OCTAL.sub(lambda match: bytes([int(match[1], 8)]), fields[4])),
+            point=_plain(fields[4]),
             kind=tail[0].decode("ascii", "replace"),
+            source=_plain(tail[1]) if len(tail) > 1 else "",
             options=frozenset(option.decode("utf-8", "replace") for option in options),
         )
+
+
+def _plain(field: bytes) -> str:
+    """Blanks and the like come as octal numbers."""
+    return os.fsdecode(_OCTAL.sub(lambda match: bytes([int(match[1], 8)]), field))
 
 
 def file_system_type(device: int) -> str:

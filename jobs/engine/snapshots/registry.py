@@ -16,6 +16,7 @@ from .ontap import OntapEngine
 from .ontap_options import OntapOptions
 from .ontap_volumes import MOST_SNAPSHOTS
 from .xfs import XfsEngine, XfsOptions
+from .zfs import ZfsEngine, ZfsOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,7 @@ ENGINES: Final[dict[str, EngineKind]] = {
         _kind(DirectoryEngine, DirectoryOptions),
         _kind(BtrfsEngine, BtrfsOptions),
         _kind(XfsEngine, XfsOptions),
+        _kind(ZfsEngine, ZfsOptions),
         _kind(OntapEngine, OntapOptions, snapshot_limit=MOST_SNAPSHOTS, finds_paths=True),
         _kind(NdmpEngine, NdmpOptions, max_incrementals=GENERIC.highest_level, profile_of=profile_of, finds_paths=True),
     )

@@ -40,7 +40,10 @@ _AWAY: Final = frozenset({errno.ESTALE, errno.ENXIO, errno.ENODEV, errno.ENOTCON
 
 
 class OpenedSnapshot:
-    """The roots of a snapshot that its driver holds open. Works after ``fork``; for one thread of each process."""
+    """The roots of a snapshot that its driver holds open. Works after ``fork``; for one thread of each process.
+
+    Closed before its driver closes the snapshot: what is open in a mounted clone keeps it from being unmounted.
+    """
 
     must_be_read_back = True
 
@@ -50,6 +53,12 @@ class OpenedSnapshot:
         self._above = _levels_above(self._roots)
         self._pid = os.getpid()
         self._directories: dict[int, Directories] = {}
+
+    def close(self) -> None:
+        """What this process opened."""
+        if self._pid == os.getpid():
+            while self._directories:
+                self._directories.popitem()[1].close()
 
     def check(self, path: bytes) -> None:
         """Raises NotInCopy if a stored path is not in the snapshot."""
