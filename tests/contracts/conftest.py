@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from tests.arrays.ontap_clusters import stop_clusters
+from tests.arrays.powerstore_arrays import stop_arrays
 
-__all__ = ["stop_clusters"]
+__all__ = ["stop_arrays", "stop_clusters"]

@@ -12,7 +12,7 @@ from jobs.engine.options import parse_options
 from jobs.engine.plan import Secret
 from jobs.engine.snapshots.base import SnapshotEngine
 from jobs.engine.snapshots.registry import ENGINES
-from tests.arrays import ontap_clusters
+from tests.arrays import ontap_clusters, powerstore_arrays
 from tests.zfs_pool import dataset_at
 
 INSTALL = "contract"
@@ -94,6 +94,15 @@ DRIVERS = (
         values=_dataset,
         area=_clones,
         unfit=lambda mount: {"dataset": "nowhere/at/all", "area": str(mount / "file")},
+    ),
+    Driver(
+        engine="powerstore",
+        mount="btrfs",
+        values=powerstore_arrays.values_at,
+        area=lambda mount: mount / ".snapshot",
+        volume=powerstore_arrays.file_system_at,
+        secrets=powerstore_arrays.SECRETS,
+        unfit=lambda mount: powerstore_arrays.values_at(mount) | {"mount": str(mount / "file")},
     ),
 )
 

@@ -33,7 +33,10 @@ from .snapshot_drivers import DRIVERS, INSTALL, WHOLE_SECONDS, Driver, Place, na
 pytestmark = pytest.mark.system
 
 RUN = FreeRun()
-OWN_STEPS = {"ontap": {"login", "storage VM", "volumes", "mount"}}
+OWN_STEPS = {
+    "ontap": {"login", "storage VM", "volumes", "mount"},
+    "powerstore": {"array", "NAS server", "mount"},
+}
 """What a Test looks at before it takes its probe snapshot, where that is nothing on a disk of the node."""
 FOREIGN_NAMES = ("daily-2026-01-01", "sc-otherone-7-1", "sc-contract-7", "../sc-contract-7-1", "sc-contract-7-1/..", "")
 

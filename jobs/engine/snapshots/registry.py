@@ -15,6 +15,8 @@ from .ndmp_options import NdmpOptions, profile_of
 from .ontap import OntapEngine
 from .ontap_options import OntapOptions
 from .ontap_volumes import MOST_SNAPSHOTS
+from .powerstore import PowerStoreEngine
+from .powerstore_options import PowerStoreOptions
 from .xfs import XfsEngine, XfsOptions
 from .zfs import ZfsEngine, ZfsOptions
 
@@ -72,6 +74,9 @@ ENGINES: Final[dict[str, EngineKind]] = {
         _kind(XfsEngine, XfsOptions),
         _kind(ZfsEngine, ZfsOptions),
         _kind(OntapEngine, OntapOptions, snapshot_limit=MOST_SNAPSHOTS, finds_paths=True),
+        _kind(
+            PowerStoreEngine, PowerStoreOptions, snapshot_limit=PowerStoreEngine.most_snapshots, finds_paths=True
+        ),
         _kind(NdmpEngine, NdmpOptions, max_incrementals=GENERIC.highest_level, profile_of=profile_of, finds_paths=True),
     )
 }
