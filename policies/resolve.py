@@ -154,10 +154,10 @@ def dump_stream_engines() -> list[str]:
     return [kind.name for kind in ENGINES.values() if Capability.DUMP_STREAM in kind.capabilities]
 
 
-def finds_paths(file_server: FileServer) -> bool:
-    """Whether a Test of it tells what can be content."""
+def found_label(file_server: FileServer) -> str:
+    """What a Test of it finds that can be content, such as “Volumes”; empty = nothing is found."""
     kind = ENGINES.get(file_server.engine)
-    return kind is not None and kind.finds_paths
+    return kind.finds if kind else ""
 
 
 def facts_found(file_server: FileServer) -> Mapping[str, Any]:

@@ -10,10 +10,11 @@ from django.utils.safestring import SafeString
 
 from policies.forms.service_form import ServiceForm, described_choice
 from policies.models import FileServer
-from policies.resolve import facts_found, is_dump_stream
+from policies.resolve import facts_found, found_label, is_dump_stream
 from snapcopy_site.lib.templatetags.units import bytes_text, relative
 
 FOUND: Final = "found_paths"
+_USUAL: Final = frozenset({"", "online", "mounted"})
 MOST_OFFERED: Final = 200
 """More are only offered while they are typed."""
 
@@ -35,7 +36,7 @@ def offer_found(form: ServiceForm, server: FileServer) -> None:
     if not is_dump_stream(server.engine):
         paths.widget.attrs["placeholder"] = f"{offered[0]['path']}/projects"
     form.fields[FOUND] = forms.MultipleChoiceField(
-        label="File systems" if is_dump_stream(server.engine) else "Volumes",
+        label=found_label(server),
         required=False,
         choices=[(one["path"], _described(one)) for one in offered],
         widget=forms.CheckboxSelectMultiple,
@@ -59,7 +60,7 @@ def _described(one: Mapping[str, Any]) -> SafeString:
         said.append(f"{bytes_text(one['used_bytes'])} used")
     if one.get("snapshots"):
         said.append(f"{one['snapshots']:,} snapshot{'' if one['snapshots'] == 1 else 's'}")
-    if one.get("status") and str(one["status"]).lower() != "online":
+    if str(one.get("status") or "").lower() not in _USUAL:
         said.append(str(one["status"]))
     return described_choice(str(one["path"]), ", ".join(said))
 

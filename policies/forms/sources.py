@@ -17,7 +17,7 @@ from policies.forms.found_paths import offer_found
 from policies.forms.kind_form import KindForm
 from policies.forms.service_form import Section, ServiceForm, kind_choices, kind_field
 from policies.models import FileServer, Subclient
-from policies.resolve import build_engine, facts_found, finds_paths, is_dump_stream
+from policies.resolve import build_engine, facts_found, found_label, is_dump_stream
 from policies.secrets import secret_fields
 from policies.services import create_file_server, create_subclient, update_file_server, update_subclient
 
@@ -151,7 +151,7 @@ class SubclientForm(ServiceForm):
             self.fields["file_server"].disabled = True
             self.fields["file_server"].help_text = "A subclient stays on its file server: its snapshots lie there."
         server = self._chosen_server()
-        if server is not None and finds_paths(server):
+        if server is not None and found_label(server):
             offer_found(self, server)
 
     def sections(self) -> list[Section]:

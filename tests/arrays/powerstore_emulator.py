@@ -56,6 +56,10 @@ def refusal(status: int, words: str, code: str = "") -> Answer:
     return Answer(status=status, body={"messages": [message | ({"code": code} if code else {})]})
 
 
+class CannotBeDone(Exception):
+    """The storage below fails."""
+
+
 @dataclass(kw_only=True)
 class Volume:
     """A file system or a snapshot: its attributes as the array has them, and where its files are."""
@@ -75,7 +79,7 @@ class PowerStore:
     volumes: dict[str, Volume] = field(default_factory=dict)
     exports: dict[str, dict[str, Any]] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
-    """What was asked and is not documented, or could not be done here: a fault of the test or of the engine."""
+    """What was asked and is not documented: a fault of the engine, or of the test."""
     nas_id: str = field(default_factory=_new_id)
 
     def __post_init__(self) -> None:
@@ -147,6 +151,8 @@ class PowerStore:
     def answer(self, request: Request) -> Answer:
         try:
             return self._answer(request)
+        except CannotBeDone as reason:
+            return refusal(HTTPStatus.INTERNAL_SERVER_ERROR, f"Internal error: {reason}")
         except BaseException as error:
             self.wrong.append(f"{request.method} {request.path}: {error!r}")
             raise
@@ -356,4 +362,5 @@ def _moved(snapshot: Path, to: Path) -> Path:
 
 def _btrfs(*words: str | Path) -> None:
     done = subprocess.run(["btrfs", *map(str, words)], check=False, capture_output=True, text=True)
-    assert not done.returncode, done.stderr
+    if done.returncode:
+        raise CannotBeDone(done.stderr.strip())

@@ -94,9 +94,9 @@ def test_R8_the_test_counts_all_snapshots_and_warns_of_the_limit(powerstore: Pow
     assert report.warnings == ("Near the limit of 256 snapshots: fs1 (206).",)
     found = report.facts["file_systems"]
     assert isinstance(found, list)
-    assert [(one["path"], one["kind"]) for one in found] == [
-        (str(powerstore.mount / "fs1"), "206 snapshots"),
-        (str(powerstore.mount / "fs2"), "0 snapshots"),
+    assert [(one["path"], one["snapshots"], one["status"]) for one in found] == [
+        (str(powerstore.mount / "fs1"), 206, "mounted"),
+        (str(powerstore.mount / "fs2"), 0, "mounted"),
     ]
     assert report.facts["suggestions"] == {"nas_server": [NAS, "nas2"]}
     assert (report.facts["host"], report.facts["version"]) == ("emulated-1", "4.1.0.0")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from ..errors import EngineError, InvalidOptions, StorageBusy
 from ..events import FreeRun
 from ..media.base import TestReport, Usage
+from .powerstore_options import Reading
 from .powerstore_shelf import Nas
 from .probe import Probe, run_steps
 
@@ -92,11 +93,12 @@ class _Test:
         system = self.nas.file_systems[name]
         return {
             "path": str(self.mount / name),
-            "kind": _counted(self._counts[name], "snapshot"),
+            "kind": "primary",
             "total_bytes": system.total_bytes,
             "used_bytes": system.used_bytes,
-            "status": "" if self._is_seen(name) else "not mounted",
+            "status": "mounted" if self._is_seen(name) else "not mounted",
             "snapshots": self._counts[name],
+            "reading": ".snapshot" if self.engine.options.reading is Reading.DIRECTORY else "NFS export",
         }
 
     def _see(self) -> str:

@@ -28,8 +28,8 @@ class EngineKind:
     ``build`` takes an instance of ``options`` and the installation's id (RULES O2). ``snapshot_limit``: how many
     snapshots the storage allows of one subclient's volume, None = it does not say (RULES R8). ``max_incrementals``:
     how many may follow a full before one is converted, None = no limit (RULES L2). ``profile_of``, of
-    engines that speak NDMP, tells the profile from stored options and the facts of the last Test. ``finds_paths``: a
-    Test tells what can be content, as ``file_systems`` among its facts.
+    engines that speak NDMP, tells the profile from stored options and the facts of the last Test. ``finds``: what a
+    Test finds that can be content, as ``file_systems`` among its facts; empty = nothing.
     """
 
     name: str
@@ -41,7 +41,7 @@ class EngineKind:
     snapshot_limit: int | None = None
     max_incrementals: int | None = None
     profile_of: Callable[[Mapping[str, object], Mapping[str, object]], Profile] | None = None
-    finds_paths: bool = False
+    finds: str = ""
 
     def level_limit(self, options: Mapping[str, object], facts: Mapping[str, object]) -> int | None:
         """RULES L2 for one file server: its options, and what the last Test found."""
@@ -73,10 +73,12 @@ ENGINES: Final[dict[str, EngineKind]] = {
         _kind(BtrfsEngine, BtrfsOptions),
         _kind(XfsEngine, XfsOptions),
         _kind(ZfsEngine, ZfsOptions),
-        _kind(OntapEngine, OntapOptions, snapshot_limit=MOST_SNAPSHOTS, finds_paths=True),
+        _kind(OntapEngine, OntapOptions, snapshot_limit=MOST_SNAPSHOTS, finds="Volumes"),
         _kind(
-            PowerStoreEngine, PowerStoreOptions, snapshot_limit=PowerStoreEngine.most_snapshots, finds_paths=True
+            PowerStoreEngine, PowerStoreOptions, snapshot_limit=PowerStoreEngine.most_snapshots, finds="File systems"
         ),
-        _kind(NdmpEngine, NdmpOptions, max_incrementals=GENERIC.highest_level, profile_of=profile_of, finds_paths=True),
+        _kind(
+            NdmpEngine, NdmpOptions, max_incrementals=GENERIC.highest_level, profile_of=profile_of, finds="File systems"
+        ),
     )
 }
