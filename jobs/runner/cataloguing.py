@@ -235,7 +235,8 @@ class Cataloguer:
 
     def _step(self, told: int) -> None:
         self.task.orders.check()
-        self.task.recorder.emit(Progress(counters=Counters(files_done=self.told + told)))
+        if self.committed is None:  # a copy's own figures stay
+            self.task.recorder.emit(Progress(counters=Counters(files_done=self.told + told)))
 
     def _tell_of(self, failed: FileFailed) -> None:
         """The snapshot or copy that left it out is who failed; here it is told once, for all of them."""

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from jobs.engine.events import Level, PhaseName
 from jobs.engine.ids import snapshot_name
-from jobs.engine.snapshots.base import SnapshotEngine, SnapshotRef
+from jobs.engine.snapshots.base import Capability, SnapshotEngine, SnapshotRef
 from jobs.models import CatalogState, Initiator, Job, Snapshot
 from jobs.models import Level as RanLevel
 from jobs.rules import levels
@@ -46,6 +46,17 @@ def run(task: Task) -> Outcome:
     return Done(result=result, exceptions=task.recorder.exceptions + failures)
 
 
+def _tell(task: Task, engine: SnapshotEngine, ref: SnapshotRef) -> None:
+    content = ", ".join(ref.content)
+    if Capability.DUMP_STREAM in engine.capabilities:
+        sentence = (
+            f"Point {ref.name} of {content} was marked: the file server makes its own snapshot when it is copied."
+        )
+    else:
+        sentence = f"Snapshot {ref.name} of {content} was taken."
+    task.tell("snapshot-taken", sentence)
+
+
 def _catalog(task: Task, snapshot: Snapshot, subclient: Subclient) -> int:
     """RULES S4: inline is a phase of this job, unless an inline copy follows: that knows all of it without a look."""
     policy = subclient.policy
@@ -67,7 +78,7 @@ def take(task: Task, subclient: Subclient, *, pin_reason: str = "") -> Snapshot:
         task.phase(PhaseName.SNAPSHOT)
         ref = engine.create(name, subclient.content_paths, task.orders)
         snapshot = _record(job, subclient, ref, decision, pin_reason=pin_reason)
-    task.tell("snapshot-taken", f"Snapshot {snapshot.name} of {', '.join(ref.content)} was taken.")
+    _tell(task, engine, ref)
     for failed in ref.unread:
         task.recorder.emit(failed)
     for warning in ref.warnings:

@@ -173,6 +173,8 @@ class JobCard:
         job = self.job
         done = f"{job.files_done:,}".replace(",", "\u202f")
         where = "in the copy" if job.operation == Operation.BACKUP_COPY else "restored"
+        if job.state == JobState.COMPLETED and not job.files_done and job.bytes_done:
+            return f"All of it is {where}."  # a file server that gives volumes back does not name their files
         if job.state == JobState.COMPLETED:
             return f"The one file is {where}." if job.files_done == 1 else f"All {done} files are {where}."
         if job.state == JobState.COMPLETED_WITH_ERRORS and job.exceptions_count:

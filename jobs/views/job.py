@@ -15,7 +15,7 @@ from jobs.models import Job
 from jobs.selectors_pages.bandwidth import limits_in_force
 from jobs.selectors_pages.history import JobStory, report_of_test, story
 from jobs.selectors_pages.waiting import place_of
-from policies.resolve import stock_place
+from policies.resolve import is_dump_stream, stock_place
 from snapcopy_site.lib.roles import operator_required, viewer_required
 
 from .answers import control, launch, safe_next
@@ -72,6 +72,7 @@ def _context(told: JobStory) -> dict[str, Any]:
         "story": told,
         "card": JobCard(told.job, told.phases),
         "commands": _commands(told.job),
+        "holds_dumps": told.job.snapshot is not None and is_dump_stream(told.job.snapshot.engine),
         "place": place_of(told.job),
         "limits": limits_in_force(told.job),
         "report": report_of_test(told.job),

@@ -75,12 +75,25 @@ class SecretTextarea(forms.Textarea):
         return super().get_context(name, None, attrs)
 
 
+class ConditionalField(forms.CharField):
+    """Needed or not by what other fields say: called neither."""
+
+    is_conditional = True
+
+
 def secret_field(
-    *, label: str, help_text: str, is_set: bool = False, required: bool = False, is_multiline: bool = False
+    *,
+    label: str,
+    help_text: str,
+    is_set: bool = False,
+    required: bool = False,
+    is_multiline: bool = False,
+    is_conditional: bool = False,
 ) -> forms.CharField:
     """An input for a secret that is never filled in by the server or the browser."""
     password = forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password"})
-    return forms.CharField(
+    kind = ConditionalField if is_conditional and not is_set else forms.CharField
+    return kind(
         label=label,
         required=required and not is_set,
         strip=False,
@@ -107,6 +120,7 @@ def _field(spec: FieldSpec, *, initial: object, is_set: bool) -> forms.Field:
                 is_set=is_set,
                 required=spec.required,
                 is_multiline=spec.is_multiline,
+                is_conditional=spec.is_conditional,
             )
         case FieldType.BOOLEAN:
             return forms.BooleanField(**shared | {"required": False}, initial=initial)

@@ -109,6 +109,7 @@ def test_s4_an_inline_copy_catalogues_what_it_wrote_without_a_look_at_the_source
     first = snap(subclient)
     copy = Job.objects.get(operation=Operation.BACKUP_COPY)
     assert list(copy.phases.values_list("name", flat=True))[-1] == "catalog"
+    assert (copy.files_done, copy.bytes_done) == (3, 6), "the copy's own figures stay"
     assert held(first) == TREE
     assert "All trees of its backup copy were read" in Snapshot.objects.get().catalog_reason
     (source / "new").write_text("new")

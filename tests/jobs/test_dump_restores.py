@@ -15,7 +15,7 @@ from jobs.engine.ndmp.values import ErrorCode
 from jobs.engine.plan import Secret
 from jobs.management.cli import ExitCode
 from jobs.models import Job, JobException, JobState, Operation, Snapshot
-from jobs.services import CannotLaunch, launch_restore, launch_snapshot, launch_undump
+from jobs.services import CannotLaunch, launch_drill, launch_restore, launch_snapshot, launch_undump
 from jobs.services.restores_again import restore_again
 from policies import services as configuration
 from policies.models import AuditEntry, FileServer, Subclient, UserScope
@@ -109,6 +109,9 @@ def test_L6_a_point_of_a_chain_goes_to_another_path_in_place_and_to_another_file
     (root / "docs/file 0").unlink()
     whole = run(launch_undump(point, in_place=True))
     assert whole.state == JobState.COMPLETED, picture()
+    card = client.get(reverse("job", args=(whole.pk,))).content.decode()
+    assert "All of it is restored." in card
+    assert "What it restores are the images of dumps" in card
     assert tree(root) == before
 
     code, lines = command(
@@ -119,6 +122,24 @@ def test_L6_a_point_of_a_chain_goes_to_another_path_in_place_and_to_another_file
     script = run(Job.objects.latest("pk"))
     assert (script.state, script.parameters["direct"]) == (JobState.COMPLETED, False), picture()
     assert (tmp_path / "other/docs/plan").read_text() == "plan 1"
+
+
+def test_a_drill_of_a_dump_compares_its_image_with_the_hashes_and_says_what_did_not_fit(
+    subclient: Subclient, server: Filer
+) -> None:
+    client, page = page_of(), reverse("subclient", args=("filer1", subclient.name))
+    shown = client.get(page).content.decode()
+    assert "a dump larger than the bound is left out" in shown
+    assert "With the chosen points" in shown
+    drilled = run(launch_drill(subclient))
+    assert drilled.state == JobState.COMPLETED, picture()
+    assert drilled.result["copies"][0]["paths"] == ["/ndmp/vol/vol1/0.env.json", "/ndmp/vol/vol1/0.image"]
+    assert drilled.result["copies"][0]["compared_with"] == "hashes"
+    server.script.image = bytes(range(256)) * 8192
+    assert run(launch_snapshot(subclient, level="full")).state == JobState.COMPLETED, picture()
+    small = run(launch_drill(subclient, mib=1))
+    assert small.result["copies"][0]["too_large"] == 1
+    assert "1 did not fit" in client.get(reverse("job", args=(small.pk,))).content.decode()
 
 
 def test_what_cannot_be_done_with_dumps_is_refused_in_words(subclient: Subclient, tmp_path: Path) -> None:

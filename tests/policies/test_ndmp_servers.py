@@ -64,6 +64,11 @@ def test_a_file_server_is_made_by_its_form_and_its_page_tells_the_settings(admin
     assert "very secret" not in shown
 
 
+def test_a_password_that_the_way_to_log_in_may_not_need_is_not_called_optional(admin: Client) -> None:
+    form = admin.get(reverse("policies:file_server_create"), {"kind": "ndmp"}).content.decode()
+    assert "Password</label>" in form
+
+
 def test_what_test_found_is_on_the_page_and_offered_by_the_forms(admin: Client) -> None:
     server = after_test(make_filer())
     shown = page(admin, "file_server_detail", server.pk)

@@ -50,6 +50,7 @@ class NdmpOptions:
         default_factory=lambda: Secret(""),
         metadata={
             "label": "Password",
+            "conditional": True,
             "help": "On some file servers it is generated: “vserver services ndmp generate-password” on ONTAP.",
         },
     )
