@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any, Final
 
-from django.db.models import Count, Sum
+from django.db.models import Count, Q, Sum
 from django.utils import timezone
 
 from jobs.models import BackupCopy, Job, JobState, Operation
@@ -30,7 +31,7 @@ _BESIDE_PACKS: Final = 4
 
 _DONE: Final = (JobState.COMPLETED, JobState.COMPLETED_WITH_ERRORS)
 _COUNTED: Final = {Operation.VERIFY: "packs_bytes", Operation.PRUNE: "bytes_after", Operation.ATTACH: "packs_bytes"}
-_PACKS: Final = {Operation.VERIFY: "packs", Operation.ATTACH: "packs"}
+_PACKS: Final = (Operation.VERIFY, Operation.ATTACH)
 Growth = list[tuple[datetime, int]]
 
 
@@ -59,21 +60,25 @@ class MediumFigures:
 
 
 def figures_of(media: Media) -> MediumFigures:
-    """Of everything on the medium: for whoever sees all of it. Five queries."""
-    rows = BackupCopy.objects.filter(media=media)
-    held = rows.filter(state__in=states.ON_MEDIA).aggregate(copies=Count("pk"), logical=Sum("logical_bytes"))
-    ever = rows.filter(stored_bytes__gt=0).aggregate(
-        logical=Sum("logical_bytes"), new=Sum("new_bytes"), stored=Sum("stored_bytes")
+    """Of everything on the medium: for whoever sees all of it. Four queries."""
+    is_held, was_written = Q(state__in=states.ON_MEDIA), Q(stored_bytes__gt=0)
+    sums = BackupCopy.objects.filter(media=media).aggregate(
+        copies=Count("pk", filter=is_held),
+        held=Sum("logical_bytes", filter=is_held),
+        logical=Sum("logical_bytes", filter=was_written),
+        new=Sum("new_bytes", filter=was_written),
+        stored=Sum("stored_bytes", filter=was_written),
     )
-    growth = growth_of(media)
+    counted = _counted(media, timezone.now())
+    growth = _growth(media, counted, timezone.now())
     pace = _pace(growth)
-    packs, packs_at = _packs(media)
+    packs, packs_at = _packs(counted)
     writes, reads = _requests(media)
     return MediumFigures(
-        copies=held["copies"],
-        logical_bytes=held["logical"] or 0,
-        dedup=_factor(ever["logical"], ever["new"]),
-        compression=_factor(ever["new"], ever["stored"]),
+        copies=sums["copies"],
+        logical_bytes=sums["held"] or 0,
+        dedup=_factor(sums["logical"], sums["new"]),
+        compression=_factor(sums["new"], sums["stored"]),
         packs=packs,
         packs_at=packs_at,
         growth=growth,
@@ -86,14 +91,24 @@ def figures_of(media: Media) -> MediumFigures:
 
 def growth_of(media: Media, *, now: datetime | None = None) -> Growth:
     """(moment, bytes the repository took) of the last year, oldest first; at most 240 points, the newest is kept."""
-    since = (now or timezone.now()) - timedelta(days=GROWTH_DAYS)
-    counted = Job.objects.filter(media=media, operation__in=_COUNTED, state__in=_DONE, finished_at__gte=since)
+    now = now or timezone.now()
+    return _growth(media, _counted(media, now), now)
+
+
+def _counted(media: Media, now: datetime) -> list[tuple[datetime, str, Any]]:
+    """(moment, operation, result) of the jobs of the last year that counted all of it."""
+    since = now - timedelta(days=GROWTH_DAYS)
+    jobs = Job.objects.filter(media=media, operation__in=_COUNTED, state__in=_DONE, finished_at__gte=since)
+    rows = jobs.values_list("finished_at", "operation", "result")
+    return [(at, operation, result) for at, operation, result in rows if at is not None]
+
+
+def _growth(media: Media, counted: list[tuple[datetime, str, Any]], now: datetime) -> Growth:
+    since = now - timedelta(days=GROWTH_DAYS)
     copied = Job.objects.filter(
         operation=Operation.BACKUP_COPY, copy__media=media, state__in=_DONE, finished_at__gte=since
     )
-    events: list[tuple[datetime, str, Any]] = []
-    for at, operation, result in counted.values_list("finished_at", "operation", "result"):
-        events += [(at, operation, result)] if at is not None else []
+    events = list(counted)
     for at, stored in copied.values_list("finished_at", "bytes_stored"):
         events += [(at, "", stored)] if at is not None else []
     growth: Growth = []
@@ -125,20 +140,31 @@ def _days_to_full(free_bytes: int | None, pace: float | None) -> int | None:
     return days if days <= _LONGEST_DAYS else None
 
 
-def _packs(media: Media) -> tuple[int | None, datetime | None]:
-    jobs = Job.objects.filter(media=media, operation__in=_PACKS, state__in=_DONE).order_by("-finished_at")
-    found = jobs.values_list("result", "finished_at").first()
-    return (found[0].get("packs"), found[1]) if found is not None else (None, None)
+def _packs(counted: list[tuple[datetime, str, Any]]) -> tuple[int | None, datetime | None]:
+    told = [(at, result) for at, operation, result in counted if operation in _PACKS]
+    if not told:
+        return None, None
+    at, result = max(told, key=itemgetter(0))
+    return result.get("packs"), at
 
 
 def _requests(media: Media) -> tuple[int, int]:
     """(writes, reads) of all finished jobs, by what they moved: a pack is one write, 16 MiB read are one read."""
-    copies = Job.objects.filter(operation=Operation.BACKUP_COPY, copy__media=media, state__in=_DONE)
-    wrote = copies.aggregate(jobs=Count("pk"), stored=Sum("bytes_stored"))
-    restores = Job.objects.filter(operation=Operation.RESTORE, backup_copy__media=media, state__in=_DONE)
-    upkeep = Job.objects.filter(media=media, operation__in=(Operation.VERIFY, Operation.PRUNE), state__in=_DONE)
-    read = sum(rows.aggregate(size=Sum("bytes_read"))["size"] or 0 for rows in (restores, upkeep))
-    writes = wrote["jobs"] * _BESIDE_PACKS + -(-(wrote["stored"] or 0) // _PACK_BYTES)
+    done = Job.objects.filter(state__in=_DONE).order_by()
+    parts = [
+        rows.values_list("operation").annotate(Count("pk"), Sum("bytes_stored"), Sum("bytes_read"))
+        for rows in (
+            done.filter(operation=Operation.BACKUP_COPY, copy__media=media),
+            done.filter(operation=Operation.RESTORE, backup_copy__media=media),
+            done.filter(operation__in=(Operation.VERIFY, Operation.PRUNE), media=media),
+        )
+    ]
+    writes = read = 0
+    for operation, jobs, stored, size in parts[0].union(*parts[1:], all=True):
+        if operation == Operation.BACKUP_COPY:
+            writes = jobs * _BESIDE_PACKS + -(-(stored or 0) // _PACK_BYTES)
+        else:
+            read += size or 0
     return writes, -(-read // _PACK_BYTES)
 
 

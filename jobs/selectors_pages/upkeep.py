@@ -64,13 +64,14 @@ def upkeep_of(media: Media, user: Person) -> Upkeep:
     figures = waiting.aggregate(copies=Count("pk"), size=Sum("logical_bytes"))
     jobs = only_visible(Job.objects.filter(media=media, operation__in=_OF_A_MEDIUM), user).order_by("-pk")
     over = jobs.filter(state__in=(JobState.COMPLETED, JobState.COMPLETED_WITH_ERRORS, JobState.FAILED))
+    last = {job.operation: job for job in over.order_by("operation", "-pk").distinct("operation")}
     return Upkeep(
         aged_copies=figures["copies"],
         aged_bytes=figures["size"] or 0,
         active=jobs.filter(state__in=states.ACTIVE).first(),
-        pruned=over.filter(operation=Operation.PRUNE).first(),
-        verified=over.filter(operation=Operation.VERIFY).first(),
-        repaired=over.filter(operation=Operation.REPAIR).first(),
+        pruned=last.get(Operation.PRUNE),
+        verified=last.get(Operation.VERIFY),
+        repaired=last.get(Operation.REPAIR),
         damage=damage_of(media, named=NAMED_PATHS),
         proof=proof_of_media([media.pk], user)[media.pk],
     )

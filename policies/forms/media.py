@@ -117,9 +117,10 @@ class MediaForm(KindForm):
                 fields=self.some(REPOSITORY_PASSWORD, "repeat_password"),
             ),
             Section(
-                title="Limits",
-                text="Of this medium, whatever kind it is.",
+                title="Limits: bandwidth, transfers at once, retries, timeout",
+                text="Of this medium, whatever kind it is. All may stay empty.",
                 fields=self.some("bandwidth_limit", *_LIMITS),
+                folds=True,
             ),
             Section(title="", fields=self.some("is_active")),
         ]

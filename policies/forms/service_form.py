@@ -37,7 +37,7 @@ class Section:
     """Some fields of a form under a heading.
 
     ``when`` names the choice that they belong to; a style sheet hides them with any other, the server ignores them.
-    ``is_row``: side by side where there is room.
+    ``is_row``: side by side where there is room. ``folds``: for the few who need it; shut while nothing is in it.
     """
 
     title: str
@@ -45,6 +45,12 @@ class Section:
     text: str = ""
     when: str = ""
     is_row: bool = False
+    folds: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether one that folds has to be seen: something is typed there, or wrong."""
+        return any(field.errors or field.value() not in (None, "", False) for field in self.fields)
 
 
 class ServiceForm(forms.Form):

@@ -12,6 +12,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
 from jobs.engine.errors import RepositoryLocked
 from jobs.engine.repository.layout import FileKind
@@ -153,6 +154,19 @@ def test_the_page_says_that_nobody_answers(medium: Media, client: Client) -> Non
     make_node(is_online=False)
     page = client.get(reverse("media-locks", args=[medium.pk])).content.decode()
     assert "node-silent" in page or "online" in page
+
+
+@pytest.mark.django_db
+def test_the_page_of_a_medium_costs_as_many_queries_as_ever(
+    medium: Media, subclient: Subclient, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    grown(backup_copy_of(subclient), 1000, 100, 100, free=50_000)
+    client = Client()
+    client.force_login(make_user(Role.ADMIN))
+    page = reverse("policies:media_detail", args=[medium.pk])
+    client.get(page)
+    with django_assert_num_queries(19):
+        client.get(page)
 
 
 @pytest.mark.django_db
