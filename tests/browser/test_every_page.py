@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +16,13 @@ from playwright.sync_api import Page
 from jobs.models import BackupCopy, CopyState
 from jobs.services.schedules import run_schedule_now
 from policies.models import AccessNode, FileServer, Media, StoragePolicy
-from policies.services import Limits, set_user_scope
+from policies.services import Limits, ensure_repository, set_user_scope
 from snapcopy_site.lib.roles import Role
 from tests.browser.conftest import Visit
 from tests.browser.world import World, make_world
 from tests.factories import make_blackout_window, make_schedule, make_user
+from tests.jobs.here import answering_here
+from tests.jobs.test_medium_page import dead_pid, write_lock
 
 RULES = {
     "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
@@ -47,7 +51,7 @@ def test_pages_of_the_work_are_accessible_and_fit(visit: Visit, world: World) ->
 
 
 def test_pages_of_the_configuration_are_accessible_and_fit(visit: Visit, world: World) -> None:
-    policy, medium = StoragePolicy.objects.get(), Media.objects.get()
+    policy = StoragePolicy.objects.get()
     server, node = FileServer.objects.get(), AccessNode.objects.get(name="backup-1")
     inspect(
         visit,
@@ -62,8 +66,6 @@ def test_pages_of_the_configuration_are_accessible_and_fit(visit: Visit, world: 
         "/policies/add/",
         "/settings/",
         "/media/",
-        f"/media/{medium.pk}/",
-        f"/media/{medium.pk}/edit/",
         "/nodes/",
         f"/nodes/{node.pk}/",
         f"/nodes/{node.pk}/edit/",
@@ -80,6 +82,19 @@ def test_pages_of_the_configuration_are_accessible_and_fit(visit: Visit, world: 
         "/docs/",
         "/docs/errors/",
     )
+
+
+def test_pages_of_one_medium_are_accessible_and_fit(visit: Visit, world: World, tmp_path: Path) -> None:
+    """With a repository, a lock that a dead process left, and a form whose limits are open."""
+    Media.objects.update(options={"path": str(tmp_path / "disk-a"), "create_directory": True}, bandwidth_limit=1 << 20)
+    medium = Media.objects.get()
+    AccessNode.objects.update(hostname=socket.gethostname())
+    ensure_repository(medium).media.close()
+    write_lock(medium, host=socket.gethostname(), pid=dead_pid(), age=timedelta(minutes=3))
+    below = f"/media/{medium.pk}"
+    with answering_here():
+        inspect(visit, *(f"{below}/{page}/" for page in ("locks", "attach", "recovery", "edit")))
+    inspect(visit, f"{below}/", "/media/attach/", "/media/add/?kind=s3")
 
 
 def test_pages_of_schedules_are_accessible_and_fit(visit: Visit, world: World) -> None:
