@@ -81,6 +81,19 @@ def test_what_cannot_be_a_limit_is_told_beside_its_field(admin: Client, field: s
     assert not Media.objects.exists()
 
 
+def test_the_limits_are_folded_until_one_is_typed_or_wrong(admin: Client) -> None:
+    shut, opened = '<details class="fold fold-section">', '<details class="fold fold-section" open>'
+    add = reverse("policies:media_create")
+    assert shut in admin.get(add).content.decode()
+    assert opened in admin.post(add, TYPED | {"retries": "many", "name": ""}).content.decode()
+    admin.post(add, TYPED)
+    edit = reverse("policies:media_edit", args=[Media.objects.get().pk])
+    assert opened in admin.get(edit).content.decode()
+    limits = ("bandwidth_limit", "bandwidth_calendar", "parallel_transfers", "retries", "timeout_seconds")
+    admin.post(edit, TYPED | dict.fromkeys(limits, ""))
+    assert shut in admin.get(edit).content.decode()
+
+
 def test_limits_go_through_the_file_of_the_configuration_and_back() -> None:
     make_media(name="disk-a")
     given = {"bandwidth": "20 MiB/s", "bandwidth_calendar": ["daily 22-06: no limit"], "transfers": 4}
