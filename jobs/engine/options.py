@@ -3,8 +3,8 @@
 A driver declares a frozen, keyword-only ``Options`` dataclass in its own file. Each field is one of ``str``, ``int``,
 ``bool``, :class:`pathlib.Path` (absolute), a ``StrEnum``, ``tuple[str, ...]`` or :class:`~jobs.engine.plan.Secret`,
 or one of these ``| None``. ``metadata`` may hold ``label``, ``help``, ``unit`` ("bytes"), ``minimum``, ``maximum``,
-``choice_labels``, ``conditional`` (needed or not by other options) and, for secrets of several lines such as private
-keys, ``multiline``. A rule over several fields belongs in ``__post_init__`` and raises
+``choice_labels``, ``conditional`` (needed or not by other options), ``command`` (a command line) and, for secrets of
+several lines such as private keys, ``multiline``. A rule over several fields belongs in ``__post_init__`` and raises
 :class:`~jobs.engine.errors.InvalidOptions` naming a field.
 
 Forms, encryption and storage of secrets live elsewhere: here a secret comes in as a Secret and never goes out.
@@ -50,7 +50,8 @@ class FieldSpec:
     """One option as a form shows it. ``default`` is JSON-compatible; None also when there is none.
 
     ``choices`` are (value, label). ``minimum`` and ``maximum`` are inclusive, None = open. ``is_multiline``: a secret
-    of several lines. ``is_conditional``: other options decide whether it is needed.
+    of several lines. ``is_conditional``: other options decide whether it is needed. ``is_command``: a command line that
+    an access node runs.
     """
 
     name: str
@@ -64,6 +65,7 @@ class FieldSpec:
     maximum: int | None = None
     is_multiline: bool = False
     is_conditional: bool = False
+    is_command: bool = False
 
     @property
     def secret(self) -> bool:
@@ -147,6 +149,7 @@ def _spec(field: dataclasses.Field[Any], kind: Any, optional: bool) -> FieldSpec
         maximum=metadata.get("maximum"),
         is_multiline=bool(metadata.get("multiline")),
         is_conditional=bool(metadata.get("conditional")),
+        is_command=bool(metadata.get("command")),
     )
 
 

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from jobs.engine.options import field_specs
 from jobs.engine.plan import Secret
+from jobs.engine.snapshots.registry import ENGINES
 from policies.declared.picture import Plain, picture
 from policies.declared.problems import DeclaredRefused, Problem
 from policies.declared.reading import Declared, read
@@ -76,8 +78,15 @@ def needed_secrets(kept: Plain) -> list[Needed]:
 
 
 def commands_of(kept: Plain) -> list[tuple[str, str]]:
-    """(subclient, command) of everything that would run on access nodes: a person looks at it before."""
-    return [
+    """(what it belongs to, command) of everything that would run on access nodes: a person looks at it before."""
+    engines = [
+        (one["name"], one["options"][spec.name])
+        for one in kept["configuration"].get("file_servers", ())
+        if one.get("engine") in ENGINES
+        for spec in field_specs(ENGINES[one["engine"]].options)
+        if spec.is_command and one.get("options", {}).get(spec.name)
+    ]
+    return engines + [
         (f"{one['file_server']}/{one['name']}", one[key])
         for one in kept["configuration"].get("subclients", ())
         for key in ("pre_command", "post_command")

@@ -141,10 +141,15 @@ def _field(spec: FieldSpec, *, initial: object, is_set: bool) -> forms.Field:
             shared["help_text"] = f"{spec.help} For example 10 GiB.".strip()
             return forms.CharField(**shared, initial=text)
         case FieldType.PATH:
-            widget = forms.TextInput(attrs={"class": "mono", "spellcheck": "false", "autocomplete": "off"})
-            return forms.CharField(**shared, initial=initial, widget=widget)
+            return forms.CharField(**shared, initial=initial, widget=_mono())
+        case FieldType.TEXT if spec.is_command:
+            return forms.CharField(**shared, initial=initial, widget=_mono())
         case FieldType.TEXT:
             return forms.CharField(**shared, initial=initial)
+
+
+def _mono() -> forms.TextInput:
+    return forms.TextInput(attrs={"class": "mono", "spellcheck": "false", "autocomplete": "off"})
 
 
 def _textarea() -> forms.Textarea:

@@ -13,6 +13,7 @@ from jobs.engine.plan import Secret
 from jobs.engine.snapshots.base import SnapshotEngine
 from jobs.engine.snapshots.registry import ENGINES
 from tests.arrays import ontap_clusters, powerstore_arrays
+from tests.documented_script import commands_of, write_documented_script
 from tests.zfs_pool import dataset_at
 
 INSTALL = "contract"
@@ -73,6 +74,13 @@ def _dataset(mount: Path) -> dict[str, object]:
     return {"dataset": dataset_at(mount), "area": str(_clones(mount))}
 
 
+def _scripted(mount: Path) -> dict[str, object]:
+    program = mount.parent / "snapcopy-btrfs"
+    if not program.exists():
+        write_documented_script(mount.parent)
+    return {**commands_of(program, mount), "test_directory": str(mount)}
+
+
 DRIVERS = (
     Driver(engine="directory", mount="ext4", values=_beside),
     Driver(engine="directory", mount="tmpfs", values=_beside),
@@ -103,6 +111,12 @@ DRIVERS = (
         volume=powerstore_arrays.file_system_at,
         secrets=powerstore_arrays.SECRETS,
         unfit=lambda mount: powerstore_arrays.values_at(mount) | {"mount": str(mount / "file")},
+    ),
+    Driver(
+        engine="script",
+        mount="btrfs",
+        values=_scripted,
+        unfit=lambda mount: _scripted(mount) | {"test_directory": str(mount / "file")},
     ),
 )
 

@@ -17,6 +17,7 @@ from .ontap_options import OntapOptions
 from .ontap_volumes import MOST_SNAPSHOTS
 from .powerstore import PowerStoreEngine
 from .powerstore_options import PowerStoreOptions
+from .script import ScriptEngine, ScriptOptions
 from .xfs import XfsEngine, XfsOptions
 from .zfs import ZfsEngine, ZfsOptions
 
@@ -73,6 +74,7 @@ ENGINES: Final[dict[str, EngineKind]] = {
         _kind(BtrfsEngine, BtrfsOptions),
         _kind(XfsEngine, XfsOptions),
         _kind(ZfsEngine, ZfsOptions),
+        _kind(ScriptEngine, ScriptOptions),
         _kind(OntapEngine, OntapOptions, snapshot_limit=MOST_SNAPSHOTS, finds="Volumes"),
         _kind(
             PowerStoreEngine, PowerStoreOptions, snapshot_limit=PowerStoreEngine.most_snapshots, finds="File systems"
