@@ -19,6 +19,7 @@ from policies.models import Copy, FileServer, Retention, Subclient
 from snapcopy_site.lib.roles import Role
 from tests.arrays.ontap_clusters import Clusters
 from tests.arrays.ontap_emulator import ACCOUNT, PASSWORD, OntapCluster
+from tests.browser.array_clicks import add_subclient, restore_in_place
 from tests.browser.conftest import Visit
 from tests.browser.test_every_page import inspect
 from tests.browser.test_journeys import JOB_MS, expect_end, real_node
@@ -52,7 +53,7 @@ def test_S6_P2_a_volume_is_protected_restored_and_reverted_by_clicks(
         page = visitor.open(reverse("policies:file_server_create"))
         _add_cluster(page, cluster)
         _press_test(page, cluster)
-        _add_subclient(page, live)
+        add_subclient(page, "vol1", live)
         page.get_by_role("button", name="Snapshot now").click()
         expect_end(page, "Completed")
         target = Snapshot.objects.get()
@@ -62,7 +63,7 @@ def test_S6_P2_a_volume_is_protected_restored_and_reverted_by_clicks(
         expect_end(page, "Completed")
 
         (live / "reports" / "annual.txt").unlink()
-        _restore_in_place(visitor.open(reverse("browse", args=(target.pk,))))
+        restore_in_place(visitor.open(reverse("browse", args=(target.pk,))))
         assert (live / "reports" / "annual.txt").read_text() == "the year was good\n"
 
         (live / "reports" / "annual.txt").write_text("overwritten by mistake\n")
@@ -111,25 +112,6 @@ def _press_test(page: Page, cluster: OntapCluster) -> None:
     expect(report).to_contain_text("The probe snapshot is gone", timeout=JOB_MS, ignore_case=True)
     expect(report).to_contain_text("Near the limit of 1,023 snapshots: vol2.")
     expect(report.get_by_role("row", name=str(cluster.volumes[1].directory))).to_contain_text("830")
-
-
-def _add_subclient(page: Page, live: Path) -> None:
-    page.reload()
-    page.get_by_role("link", name="Add a subclient").click()
-    page.get_by_label("Name", exact=True).fill("vol1")
-    page.get_by_label(str(live)).check()
-    page.get_by_label("Storage policy").select_option(label="policy-tree")
-    page.get_by_role("button", name="Add the subclient").click()
-    expect(page.get_by_role("heading", level=1, name="vol1")).to_be_visible()
-
-
-def _restore_in_place(page: Page) -> None:
-    page.get_by_label("Choose reports").check()
-    page.get_by_role("button", name="Put in the basket").click()
-    page.get_by_role("link", name="Restore the basket").click()
-    page.get_by_label("In place").check()
-    page.get_by_role("button", name="Restore without a preview").click()
-    expect_end(page, "Completed")
 
 
 def _revert(page: Page, *, newer: str) -> None:

@@ -45,7 +45,13 @@ OPTIONS: dict[str, object] = {
 
 def _found(path: str, snapshots: int, status: str) -> dict[str, Any]:
     sizes = {"total_bytes": 2**40, "used_bytes": 2**39}
-    return {"path": path, "kind": "primary", "status": status, "snapshots": snapshots, "reading": ".snapshot"} | sizes
+    return {
+        "path": path,
+        "kind": "file system",
+        "status": status,
+        "snapshots": snapshots,
+        "reading": "its .snapshot",
+    } | sizes
 
 
 FACTS: dict[str, Any] = {
@@ -92,7 +98,14 @@ def test_a_file_server_is_made_by_its_form_and_the_password_is_never_shown(admin
 def test_file_systems_that_test_found_are_on_the_page_and_can_be_ticked(admin: Client) -> None:
     server, policy = make_array(), make_policy(name="gold")
     shown = page(admin, "file_server_detail", server.pk)
-    for words in ("/mnt/nas1/home", "1.00 TiB", "206", "not mounted", "Near the limit of 256 snapshots: home (206)."):
+    for words in (
+        "/mnt/nas1/home",
+        "1.00 TiB",
+        "206",
+        "not mounted, read through",
+        "2 file systems",
+        "Near the limit of 256 snapshots: home (206).",
+    ):
         assert words in shown
     assert '<option value="nas2">' in page(admin, "file_server_edit", server.pk)
     form = page(admin, "subclient_create", query=f"?file_server={server.pk}")

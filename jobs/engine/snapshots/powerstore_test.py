@@ -93,12 +93,12 @@ class _Test:
         system = self.nas.file_systems[name]
         return {
             "path": str(self.mount / name),
-            "kind": "primary",
+            "kind": "file system",
             "total_bytes": system.total_bytes,
             "used_bytes": system.used_bytes,
             "status": "mounted" if self._is_seen(name) else "not mounted",
             "snapshots": self._counts[name],
-            "reading": ".snapshot" if self.engine.options.reading is Reading.DIRECTORY else "NFS export",
+            "reading": "its .snapshot" if self.engine.options.reading is Reading.DIRECTORY else "an NFS export",
         }
 
     def _see(self) -> str:
