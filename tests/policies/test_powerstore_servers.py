@@ -47,7 +47,7 @@ def _found(path: str, snapshots: int, status: str) -> dict[str, Any]:
     sizes = {"total_bytes": 2**40, "used_bytes": 2**39}
     return {
         "path": path,
-        "kind": "file system",
+        "kind": "",
         "status": status,
         "snapshots": snapshots,
         "reading": "its .snapshot",
@@ -90,7 +90,7 @@ def test_a_file_server_is_made_by_its_form_and_the_password_is_never_shown(admin
         "very secret",
     )
     shown = page(admin, "file_server_detail", server.pk)
-    assert "Through an NFS export of their own" in shown
+    assert "Through an NFS export" in shown
     assert "very secret" not in shown
     assert "very secret" not in page(admin, "file_server_edit", server.pk)
 

@@ -67,8 +67,8 @@ class PowerStoreOptions:
         metadata={
             "label": "Snapshots are read",
             "choice_labels": {
-                Reading.DIRECTORY: "In the directory .snapshot of their file system",
-                Reading.EXPORT: "Through an NFS export of their own",
+                Reading.DIRECTORY: "In .snapshot of the file system",
+                Reading.EXPORT: "Through an NFS export",
             },
             "help": "An export is made while a snapshot is read, and removed afterwards. Users see no such snapshot in "
             ".snapshot.",

@@ -93,7 +93,7 @@ class _Test:
         system = self.nas.file_systems[name]
         return {
             "path": str(self.mount / name),
-            "kind": "file system",
+            "kind": "",
             "total_bytes": system.total_bytes,
             "used_bytes": system.used_bytes,
             "status": "mounted" if self._is_seen(name) else "not mounted",
