@@ -238,6 +238,13 @@ def test_a_forked_reader_and_its_parent_both_go_on(powerstore: PowerStore) -> No
     assert powerstore.logins == 1, "there is one process, and one session"
 
 
+def test_a_proxy_of_the_node_is_never_asked(powerstore: PowerStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere")
+    assert list(engine_of(powerstore).list()) == []
+
+
 def test_the_session_ends_with_the_engine(powerstore: PowerStore) -> None:
     engine = engine_of(powerstore)
     assert list(engine.list()) == []

@@ -11,7 +11,8 @@ from .arrays.clients import load
 from .powerstore_values import ArraySettings, Export, FileSystem, Identity, NasServer, Taken
 
 _FACTORY: Final = f"{__name__}:open_array"
-_AT_ONCE: Final = 1
+_NO_PROXY: Final = (("no_proxy", "*"), ("NO_PROXY", "*"))
+"""An array is managed in one's own network: its password goes to no proxy, whatever the node's environment says."""
 
 
 class PowerStoreClient:
@@ -23,7 +24,7 @@ class PowerStoreClient:
     def __init__(self, settings: ArraySettings) -> None:
         self._settings = settings
         self._calls = Calls(
-            Driver(factory=_FACTORY, settings=settings, calls_at_once=_AT_ONCE),
+            Driver(factory=_FACTORY, settings=settings, environment=_NO_PROXY),
             place=str(settings),
             call_seconds=settings.timeout_seconds,
             unavailable=SourceUnavailable,
