@@ -1,4 +1,4 @@
-"""NDMP version 4 over the wire: sessions, backups, recoveries and file history. Nothing of jobs, rows or repositories.
+"""NDMP versions 4 and 3 over the wire: sessions, backups, recoveries, file history. Nothing of jobs or repositories.
 
 Start with :func:`session.connect`; then :func:`backup.back_up` or :func:`recover.recover`. ``draft`` in the docstrings
 is draft-skardal-ndmp4-04, the public definition of the protocol.

@@ -11,7 +11,7 @@ from typing import Final
 from ..errors import EngineError, EngineUnsupported, LoginRefused, SourceUnavailable, StorageBusy
 from ..events import Control
 from ..plan import Secret
-from . import messages
+from . import messages, version3
 from .messages import ConnectionStatus, HostInfo, ServerInfo
 from .refusals import refusal
 from .session import DEFAULT_PORT, Session, Waits, readable
@@ -29,8 +29,8 @@ from .values import (
     TextAuth,
 )
 
-VERSION: Final = 4
-"""Of the protocol. Version 3 has other shapes for most messages; every storage of the last twenty years speaks 4."""
+VERSIONS: Final = (4, version3.VERSION)
+"""Of the protocol, the better one first."""
 _SHORT_SECONDS: Final = 3.0
 _BUSY_WORDS: Final = ("session", "limit", "maximum", "too many", "busy")
 
@@ -123,13 +123,22 @@ def _greet(session: Session) -> None:
     status = session.status
     if status is not None and status.reason is not ConnectionReason.CONNECTED:
         raise _turned_away(status)
-    if status is not None and 0 < status.version < VERSION:
-        raise _other_version(status.version)
-    error, _ = session.ask(messages.CONNECT_OPEN, messages.OpenRequest(VERSION))
+    speaks = status.version if status is not None else 0
+    for version in VERSIONS:
+        if not 0 < speaks < version and _is_agreed(session, version):
+            return
+    raise _other_version(speaks)
+
+
+def _is_agreed(session: Session, version: int) -> bool:
+    error, _ = session.ask(messages.CONNECT_OPEN, messages.OpenRequest(version))
     if error in {ErrorCode.ILLEGAL_ARGUMENTS, ErrorCode.VERSION_NOT_SUPPORTED, ErrorCode.NOT_SUPPORTED}:
-        raise _other_version(status.version if status is not None else 0)
+        return False
     if error:
         raise refusal("CONNECT_OPEN", error, session.log)
+    if version == version3.VERSION:
+        session.speak_version_3()
+    return True
 
 
 def _turned_away(status: ConnectionStatus) -> EngineError:
@@ -146,7 +155,7 @@ def _turned_away(status: ConnectionStatus) -> EngineError:
 def _other_version(version: int) -> EngineUnsupported:
     speaks = f"version {version}" if version else "another version"
     return EngineUnsupported(
-        f"The file server speaks {speaks} of NDMP; {VERSION} is needed.",
+        f"The file server speaks {speaks} of NDMP; 4 or 3 is needed.",
         hint="Allow NDMP version 4 on the file server.",
     )
 

@@ -239,8 +239,8 @@ class LogMessage:
     kind: Annotated[int, WORD]
     number: Annotated[int, WORD]
     text: Annotated[str, TEXT]
-    has_request: Annotated[int, WORD]
-    request_sequence: Annotated[int, WORD]
+    has_request: Annotated[int, WORD] = 0
+    request_sequence: Annotated[int, WORD] = 0
 
 
 CONNECT_OPEN: Final = Call(0x900, "CONNECT_OPEN", struct_of(OpenRequest), NOTHING)

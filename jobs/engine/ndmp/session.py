@@ -18,8 +18,8 @@ from typing import Any, Final, Generic, NamedTuple, Protocol, Self, TypeVar
 
 from ..errors import AnswerUnreadable, EngineError, InvalidOptions, SourceUnavailable
 from ..events import Control, FreeRun
-from . import messages
-from .messages import Call, Header, MessageKind
+from . import messages, version3
+from .messages import Call, Header, MessageKind, Post
 from .records import RecordReader, framed
 from .refusals import refusal
 from .values import LogKind
@@ -109,6 +109,8 @@ class Session:
         self._failure: EngineError | None = None
         self._is_closing = False
         self._subscriber: Subscriber | None = None
+        self._calls_of_version: dict[int, Call[Any, Any]] = {}
+        self._posts_of_version: dict[int, Post[Any]] = {}
         self._log: deque[LogLine] = deque(maxlen=MOST_LOG_LINES)
         self._status: messages.ConnectionStatus | None = None
         connection.settimeout(None)
@@ -148,6 +150,10 @@ class Session:
         """Why the session is over; None = it is not."""
         return self._failure
 
+    def speak_version_3(self) -> None:
+        """From now on messages have the shapes of :mod:`.version3`."""
+        self._calls_of_version, self._posts_of_version = version3.CALLS, version3.POSTS
+
     def call(self, call: Call[Q, A], request: Q, *, seconds: float | None = None) -> A:
         """The reply; an error in it is raised in words (:func:`~.refusals.refusal`)."""
         answer = self.ask(call, request, seconds=seconds)
@@ -159,6 +165,7 @@ class Session:
         """The error and, where that is zero, the reply. ``seconds`` replaces the usual wait for an answer."""
         if threading.current_thread() is self._reader:
             raise RuntimeError("a subscriber must not call its session")
+        call = self._calls_of_version.get(call.code, call)
         with self._calls:
             self._sequence += 1
             sequence = self._sequence
@@ -283,7 +290,8 @@ class Session:
             if self._subscriber is not None:
                 self._subscriber.history(header.code, body)
         elif (post := messages.POSTS.get(header.code)) is not None:
-            self._take_post(decode(post.body, body))
+            shape = self._posts_of_version.get(header.code, post)
+            self._take_post(decode(shape.body, body))
 
     def _take_post(self, value: object) -> None:
         if isinstance(value, messages.ConnectionStatus):

@@ -1,4 +1,4 @@
-"""A scripted file server: an honest NDMP 4 data service, and every way of being a dishonest one.
+"""A scripted file server: an honest NDMP data service, and every way of being a dishonest one.
 
 It reads and writes by the same message table as the client. What is sent is raw bytes of memory: there are no files.
 """
@@ -15,6 +15,7 @@ from typing import Any
 
 from jobs.engine.ndmp import messages as m
 from jobs.engine.ndmp import values as v
+from jobs.engine.ndmp import version3
 from jobs.engine.ndmp.login import md5_digest
 from jobs.engine.ndmp.messages import Call, Header, MessageKind, Post
 from jobs.engine.ndmp.records import RecordReader, framed
@@ -39,6 +40,8 @@ class Script:
     greeting: m.ConnectionStatus | bytes | None = field(
         default_factory=lambda: m.ConnectionStatus(v.ConnectionReason.CONNECTED, 4, "")
     )
+    version: int = 4
+    """The highest that it speaks."""
     offers_md5: bool = True
     refuses: dict[Call[Any, Any], int] = field(default_factory=dict)
     silent_on: set[Call[Any, Any]] = field(default_factory=set)
@@ -146,7 +149,8 @@ class Visit:
                 one.close()
 
     def post(self, post: Post[Any], value: object) -> None:
-        self._send(MessageKind.REQUEST, post.code, 0, encode(post.body, value))
+        shape = version3.POSTS.get(post.code, post) if self.script.version == version3.VERSION else post
+        self._send(MessageKind.REQUEST, post.code, 0, encode(shape.body, value))
 
     def _send(self, kind: MessageKind, code: int, answers: int, body: bytes) -> None:
         with self._sending, contextlib.suppress(OSError):
@@ -172,7 +176,8 @@ class Visit:
 
     def _answer(self, header: Header, body: bytes) -> None:
         call = m.CALLS[header.code]
-        request = decode(call.request, body)
+        shape = version3.CALLS.get(call.code, call) if self.script.version == version3.VERSION else call
+        request = decode(shape.request, body)
         self.server.asked.append(call.name)
         self.server.requests.append(request)
         if call in self.script.silent_on or call is m.CONNECT_CLOSE:
@@ -183,7 +188,7 @@ class Visit:
             )
             return
         error, reply = self._handlers()[call](request) if call in self._handlers() else (ErrorCode.NOT_SUPPORTED, None)
-        self._send(MessageKind.REPLY, call.code, header.sequence, call.encode_reply(error, reply))
+        self._send(MessageKind.REPLY, call.code, header.sequence, shape.encode_reply(error, reply))
         if call in {m.DATA_START_BACKUP, m.DATA_START_RECOVER} and not error:
             carry = self._back_up if call is m.DATA_START_BACKUP else self._recover
             self._mover = threading.Thread(target=carry, daemon=True)
@@ -194,7 +199,7 @@ class Visit:
     def _handlers(self) -> dict[Call[Any, Any], Callable[[Any], tuple[int, Any]]]:
         nothing = Nothing()
         return {
-            m.CONNECT_OPEN: lambda _: (0, nothing),
+            m.CONNECT_OPEN: self._open,
             m.GET_AUTH_ATTR: lambda _: (
                 (0, m.AuthAttributes(v.Md5Challenge(CHALLENGE)))
                 if self.script.offers_md5
@@ -215,6 +220,9 @@ class Visit:
             m.DATA_ABORT: lambda _: (0, nothing),
             m.DATA_STOP: self._stop,
         }
+
+    def _open(self, request: m.OpenRequest) -> tuple[int, Nothing | None]:
+        return (0, Nothing()) if request.version <= self.script.version else (ErrorCode.ILLEGAL_ARGUMENTS, None)
 
     def _authenticate(self, request: m.ClientAuthRequest) -> tuple[int, Nothing]:
         match request.data:
@@ -237,6 +245,8 @@ class Visit:
         return 0, Nothing()
 
     def _listen(self, _request: m.ListenRequest) -> tuple[int, m.DataAddress]:
+        if self.data_listener is not None:
+            self.data_listener.close()
         self.data_listener = socket.create_server((self.script.listens_on, 0))
         self.state = v.DataState.LISTEN
         port = self.data_listener.getsockname()[1]

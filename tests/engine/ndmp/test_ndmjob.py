@@ -101,6 +101,30 @@ def test_it_says_what_it_can_do_and_lets_nobody_in_with_a_wrong_password(ndmp_ho
     ndmp_host.run(work)
 
 
+def test_what_version_3_dumps_comes_back_by_version_3(
+    ndmp_host: NdmpHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its history, whole and by direct access; the server itself would rather speak 4."""
+    monkeypatch.setattr("jobs.engine.ndmp.login.VERSIONS", (3,))
+    root, target = ndmp_host.root, tmp_path / "restored"
+    fill(root)
+
+    def work() -> None:
+        with come() as session:
+            assert capabilities(session).file_systems[0].logical_device == str(root)
+            done = dump(session, root)
+            entry = done.entries[b"docs/a b.txt"]
+            assert bring_back(session, done, everything(os.fsencode(target))).failed == ()
+            assert entry.node is not None
+            assert entry.fh_info is not None
+            one = WantedName(entry.path, os.fsencode(tmp_path / "one"), node=entry.node, fh_info=entry.fh_info)
+            bring_back(session, done, (one,), is_direct=True)
+
+    ndmp_host.run(work)
+    assert content(target) == content(root)
+    assert (tmp_path / "one").read_bytes() == (root / "docs" / "a b.txt").read_bytes()
+
+
 def test_a_chain_of_levels_comes_back_as_the_newest_state(ndmp_host: NdmpHost, tmp_path: Path) -> None:
     """Full, two incrementals, one at the highest level; what was deleted in between is gone again."""
     root, target = ndmp_host.root, tmp_path / "restored"

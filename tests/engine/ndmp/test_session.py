@@ -92,7 +92,7 @@ def test_extensions_that_are_never_told_are_not_waited_for(monkeypatch: pytest.M
         (m.ConnectionStatus(ConnectionReason.REFUSED, 4, "10 sessions"), StorageBusy, "no further.*10 sessions"),
         (m.ConnectionStatus(ConnectionReason.SHUTDOWN, 4, "too many sessions"), StorageBusy, "too many sessions"),
         (m.ConnectionStatus(ConnectionReason.SHUTDOWN, 4, ""), SourceUnavailable, "shuts down"),
-        (m.ConnectionStatus(ConnectionReason.CONNECTED, 3, ""), EngineUnsupported, "speaks version 3"),
+        (m.ConnectionStatus(ConnectionReason.CONNECTED, 2, ""), EngineUnsupported, "speaks version 2"),
         (b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", AnswerUnreadable, "announced a message of"),
         (bytes(400), SourceUnavailable, "said nothing for 0.3 s"),
         (b"\x80\0\0\x04abcd", AnswerUnreadable, "ends 4 bytes too early"),
@@ -117,7 +117,7 @@ def test_nobody_there_names_the_place() -> None:
 def test_a_version_that_is_refused_is_said() -> None:
     with (
         filer(Script(refuses={m.CONNECT_OPEN: ErrorCode.ILLEGAL_ARGUMENTS})) as server,
-        pytest.raises(EngineUnsupported, match="4 is needed"),
+        pytest.raises(EngineUnsupported, match="4 or 3 is needed"),
     ):
         visit(server)
 
