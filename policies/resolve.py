@@ -145,8 +145,19 @@ def has_tokens(file_server: FileServer) -> bool:
 
 
 def is_dump_stream(engine: str) -> bool:
-    """Whether file servers of this engine have no snapshots that outlive a copy: theirs are points in the history."""
+    """Whether backup copies of this engine's file servers are dumps, as the file server streams them."""
     return engine in dump_stream_engines()
+
+
+def is_point(engine: str) -> bool:
+    """Whether what its snapshot jobs make is a point in the history, and nothing that lies on the storage."""
+    return engine in point_engines()
+
+
+def point_engines() -> list[str]:
+    """For queries."""
+    dumped = [ENGINES[name] for name in dump_stream_engines()]
+    return [kind.name for kind in dumped if Capability.DUMP_OF_SNAPSHOT not in kind.capabilities]
 
 
 def dump_stream_engines() -> list[str]:

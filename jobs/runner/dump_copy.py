@@ -33,7 +33,7 @@ from jobs.services.copy_states import mark_copying
 from jobs.services.dump_dates import begin_dump, commit_dumps, dates_of
 from jobs.services.outcomes import Done, Outcome
 from policies.models import Copy, Media, Subclient
-from policies.resolve import build_engine, media_password
+from policies.resolve import build_engine, is_point, media_password
 from policies.services.media import ensure_repository
 from snapcopy_site.lib.home import Home
 
@@ -54,7 +54,8 @@ def run(task: Task, row: BackupCopy, subclient: Subclient, copy: Copy, media: Me
     EngineUnsupported where there is a copy of it already, which stays.
     """
     task.phase(PhaseName.PREPARE)
-    _refuse_overtaken(row, copy)
+    if is_point(row.snapshot.engine):
+        _refuse_overtaken(row, copy)
     source = choose_source(task, row, subclient, copy)
     if not isinstance(source.engine, DumpStreamer):
         raise EngineUnsupported(f"The file server {subclient.file_server.name} cannot be dumped over the network.")
@@ -63,7 +64,7 @@ def run(task: Task, row: BackupCopy, subclient: Subclient, copy: Copy, media: Me
         if media.repository_id is None:
             repository = ensure_repository(media)
             task.tell("repository-created", f"The medium {media.name} has the repository {repository.id[:8]} now.")
-        filer = source.engine.dump_source(task.orders)
+        filer = source.engine.dump_source(task.orders, source.ref)
         chosen = choose_base(row, subclient, copy, source, stream=_stream(filer, row, subclient))
         store_level(task.job, chosen.decision, row.snapshot)
         mark_copying(row, job_id=task.job.pk, base=chosen.row)
@@ -141,7 +142,7 @@ def _tell_what_it_is(task: Task, row: BackupCopy) -> None:
             "dump-begins-again",
             "A dump cannot be continued, so it begins again. What was stored of it is not stored twice.",
         )
-    if timezone.now() - row.snapshot.taken_at > _LATER:
+    if is_point(row.snapshot.engine) and timezone.now() - row.snapshot.taken_at > _LATER:
         moment = timezone.localtime()
         task.tell(
             "dump-is-later",

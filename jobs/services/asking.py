@@ -17,7 +17,7 @@ from jobs.rules import placement
 from jobs.selectors import node_figures, placement_lists
 from jobs.services.failures import NodeSilent
 from policies.models import AccessNode
-from policies.resolve import is_dump_stream
+from policies.resolve import is_point
 
 SECONDS: Final = 8.0
 """So long somebody waits for a page at most."""
@@ -33,7 +33,7 @@ def ask_about(
 
     Raises NodeSilent, and what the node raised.
     """
-    if replica is None and is_dump_stream(snapshot.engine):
+    if replica is None and is_point(snapshot.engine):
         raise EngineUnsupported(
             f"{snapshot.subclient.file_server.name} keeps no snapshots: {snapshot.name} is a point in the history, and "
             "its files are in its backup copies.",

@@ -20,7 +20,7 @@ from jobs.services.launch import Actor, create_job
 from jobs.services.launch_many import Launched, Scope, subclients_of
 from policies import audit
 from policies.models import Copy, CopyKind, FileServer, Subclient
-from policies.resolve import dump_stream_engines, is_dump_stream
+from policies.resolve import is_point, point_engines
 
 FILE_SERVER: Final = "file_server"
 """Parameter: the id of the file server that is compared."""
@@ -55,7 +55,7 @@ def launch_reconcile(
         server = FileServer.objects.select_for_update().get(pk=server.pk)
         if not server.is_active:
             raise CannotLaunch(f"The file server {server.name} is switched off.", hint="Switch it on on its form.")
-        if is_dump_stream(server.engine):
+        if is_point(server.engine):
             raise CannotLaunch(f"{server.name} keeps no snapshots, so there is nothing to compare with the record.")
         if (running := active_reconcile(server)) is not None:
             raise CannotLaunch(f"Job {running.pk} is already reconciling {server.name}.", job=running)
@@ -109,7 +109,7 @@ def storages_of(scope: Scope) -> QuerySet[FileServer]:
         kind=CopyKind.SECONDARY_SNAP, is_active=True, policy__in=subclients.order_by().values("policy")
     )
     found = Q(pk__in=subclients.order_by().values("file_server")) | Q(pk__in=copies.values("target_server"))
-    return FileServer.objects.filter(found, is_active=True).exclude(engine__in=dump_stream_engines())
+    return FileServer.objects.filter(found, is_active=True).exclude(engine__in=point_engines())
 
 
 def active_reconcile(server: FileServer) -> Job | None:

@@ -8,7 +8,7 @@ from jobs.selectors import active_jobs, backup_copies_of_policy, holds_on, waiti
 from jobs.services.errors import CannotLaunch
 from jobs.services.feeding import Supply, feed_of
 from policies.models import Copy, Subclient
-from policies.resolve import is_dump_stream
+from policies.resolve import is_dump_stream, is_point
 
 
 def nothing_waits(subclient: Subclient, copy: Copy) -> str:
@@ -49,9 +49,14 @@ def refuse_held(snapshot: Snapshot) -> None:
 def refuse_point(snapshot: Snapshot, verb: str) -> None:
     """What needs a snapshot on a storage is not for points. ``verb``: “mounted”. Raises CannotLaunch."""
     if is_dump_stream(snapshot.engine):
+        why = (
+            f"{snapshot.subclient.file_server.name} keeps no snapshots. It is a point in the history, and its files "
+            "are in its backup copies."
+            if is_point(snapshot.engine)
+            else "its files are read by NDMP only."
+        )
         raise CannotLaunch(
-            f"{snapshot.name} cannot be {verb}: {snapshot.subclient.file_server.name} keeps no snapshots. It is a "
-            "point in the history, and its files are in its backup copies.",
+            f"{snapshot.name} cannot be {verb}: {why}",
             hint="Restore from one of its backup copies.",
         )
 

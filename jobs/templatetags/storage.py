@@ -12,7 +12,7 @@ from jobs.models import Job
 from jobs.services.reconcile import active_reconcile
 from jobs.services.storage_record import last_reconcile, orphans_of
 from policies.models import FileServer, Subclient
-from policies.resolve import is_dump_stream
+from policies.resolve import is_point
 from policies.selectors.visible import sees_everything, whole_file_servers
 
 register = template.Library()
@@ -25,7 +25,7 @@ def storage_of(context: Context, server: FileServer, subclient: Subclient | None
     """The card. ``subclient``: only what is of it. Nothing for whoever does not see the whole server, or of points."""
     request = context["request"]
     sees_it = sees_everything(request.user) or whole_file_servers(request.user).filter(pk=server.pk).exists()
-    if not sees_it or is_dump_stream(server.engine):
+    if not sees_it or is_point(server.engine):
         return {"is_shown": False}
     last = last_reconcile(server)
     unknown = orphans_of(last) if last is not None else []

@@ -10,7 +10,7 @@ from jobs import services
 from jobs.models import Snapshot
 from jobs.rules import states
 from jobs.services.deletion import LONGEST_REASON, explained_holds
-from policies.resolve import is_dump_stream
+from policies.resolve import is_point
 from snapcopy_site.lib.roles import admin_required
 
 from .answers import launch
@@ -48,7 +48,7 @@ def delete_snapshot(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _consequence(snapshot: Snapshot) -> str:
     """What is lost and what stays."""
-    if is_dump_stream(snapshot.engine):
+    if is_point(snapshot.engine):
         return (
             f"{snapshot.name} is a point in the history: nothing on the file server is deleted, and backup copies stay."
         )

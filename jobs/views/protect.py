@@ -22,7 +22,7 @@ from jobs.services.catalog import catalogable
 from jobs.services.replicas import secondary_copies_of
 from jobs.services.revert import can_revert
 from policies.models import CopyKind, Subclient
-from policies.resolve import is_dump_stream
+from policies.resolve import is_dump_stream, is_point
 from policies.selectors.visible import Person, visible_file_servers, visible_subclients
 from policies.services.stream_checks import point_warnings
 from snapcopy_site.lib.paging import key_of
@@ -145,8 +145,11 @@ def context(
         "frozen": [found] if found.aging_frozen_at else [],
         "uncatalogued": catalogable(found).count(),
         "can_revert": can_revert(found.file_server.engine),
-        "is_stream": is_dump_stream(found.file_server.engine),
-        "point_warnings": point_warnings(found.policy) if is_dump_stream(found.file_server.engine) else [],
+        "is_stream": is_point(found.file_server.engine),
+        "is_openable": not is_dump_stream(found.file_server.engine),
+        "point_warnings": point_warnings(found.policy, are_points=is_point(found.file_server.engine))
+        if is_dump_stream(found.file_server.engine)
+        else [],
         "limits": limit_warnings(Subclient.objects.filter(pk=found.pk)),
     }
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from policies.models import CatalogMode, Copy, CopyKind, FileServer, StoragePolicy, Subclient
 from policies.models.policy_choices import BACKUP_KINDS
-from policies.resolve import dump_stream_engines, engine_label, has_tokens, is_dump_stream
+from policies.resolve import dump_stream_engines, engine_label, has_tokens, is_dump_stream, point_engines
 
 
 def stream_problem(policy: StoragePolicy) -> str:
@@ -18,8 +18,8 @@ def stream_problem(policy: StoragePolicy) -> str:
     snap = policy.copies.filter(kind=CopyKind.SECONDARY_SNAP).first()
     if snap is not None:
         return (
-            f"The file server keeps no snapshots, so the copy “{snap.name}” of the policy {policy} would have nothing "
-            "to send. Choose a policy without secondary snap copies."
+            f"No snapshots are sent from a file server that is read as dumps, so the copy “{snap.name}” of the policy "
+            f"{policy} would have nothing to send. Choose a policy without secondary snap copies."
         )
     readers = _readers(policy)
     if len(readers) > 1:
@@ -43,7 +43,7 @@ def stream_copy_problems(copy: Copy) -> dict[str, str]:
         return {}
     if copy.kind == CopyKind.SECONDARY_SNAP:
         return {
-            "kind": f"{streamed.path} has no snapshots that could be sent: its file server keeps none. Add a "
+            "kind": f"{streamed.path} has no snapshots that could be sent: its file server is read as dumps. Add a "
             "secondary backup copy."
         }
     others = [other for other in _readers(copy.policy) if other.pk != copy.pk]
@@ -78,12 +78,20 @@ def has_streams(policy: StoragePolicy) -> bool:
     return policy.subclients.filter(file_server__engine__in=dump_stream_engines()).exists()
 
 
-def point_warnings(policy: StoragePolicy) -> list[str]:
-    """What works for a subclient that is read as a stream, and is hardly what anybody wants."""
+def has_points(policy: StoragePolicy) -> bool:
+    """Whether nothing lies on the storage of a subclient under the policy."""
+    return policy.subclients.filter(file_server__engine__in=point_engines()).exists()
+
+
+def point_warnings(policy: StoragePolicy, *, are_points: bool = True) -> list[str]:
+    """What works for a subclient that is read as a stream, and is hardly what anybody wants.
+
+    ``are_points``: nothing of it lies on a storage.
+    """
     warnings = []
-    if not _readers(policy):
+    if are_points and not _readers(policy):
         warnings.append(f"The policy {policy} has no backup copy: points are recorded, and none of them holds a file.")
-    elif not policy.is_inline:
+    elif are_points and not policy.is_inline:
         warnings.append(
             f"The policy {policy} copies later. The file server makes its snapshot when it is copied, so a copy holds "
             "the files of that moment, not those of its point. Copying inline keeps the two together."

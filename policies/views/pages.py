@@ -15,7 +15,7 @@ from policies.forms.kind_form import SHOWN_KIND
 from policies.forms.service_form import SWITCH, ServiceForm, refill
 from policies.forms.sources import missing_here
 from policies.models import Subclient
-from policies.resolve import is_dump_stream
+from policies.resolve import is_dump_stream, is_point
 from policies.selectors.deletion import effects_of_deleting
 from policies.services.stream_checks import point_warnings
 from snapcopy_site.lib.roles import Role, has_role
@@ -80,7 +80,7 @@ def warn_of_subclient(request: HttpRequest, subclient: Subclient) -> None:
     if not is_dump_stream(subclient.file_server.engine):
         warn_of_missing_paths(request, subclient.content_paths)
         return
-    for sentence in point_warnings(subclient.policy):
+    for sentence in point_warnings(subclient.policy, are_points=is_point(subclient.file_server.engine)):
         messages.warning(request, sentence)
 
 

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from policies import services
 from policies.forms.sources import FileServerForm, SubclientForm
 from policies.models import FileServer, Subclient
-from policies.resolve import described_options, engine_label, incremental_limit, is_dump_stream
+from policies.resolve import described_options, engine_label, incremental_limit, is_point
 from policies.selectors import lists
 from policies.selectors.activity import history_of
 from policies.selectors.visible import sees_whole_server
@@ -37,7 +37,7 @@ def file_server_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "engine": engine_label(server),
         "options": described_options(server),
         "limit": incremental_limit(server),
-        "is_stream": is_dump_stream(server.engine),
+        "is_stream": is_point(server.engine),
         "subclients": lists.subclients(request.user).filter(file_server=server),
         "is_whole": sees_whole_server(request.user, server),
         "history": history_of("file server", pk),

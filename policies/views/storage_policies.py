@@ -18,7 +18,7 @@ from policies.selectors import lists
 from policies.selectors.activity import history_of
 from policies.selectors.copy_tree import copy_tree
 from policies.selectors.visible import visible_file_servers
-from policies.services.stream_checks import has_streams, point_warnings
+from policies.services.stream_checks import has_points, has_streams, point_warnings
 from policies.views.pages import delete_page, edit_page, render_page
 from snapcopy_site.lib.roles import admin_required, viewer_required
 
@@ -44,7 +44,7 @@ def policy_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "subclients": lists.subclients(request.user).filter(policy=policy),
         "history": history_of("storage policy", pk),
         "has_media": Media.objects.exists(),
-        "point_warnings": point_warnings(policy) if has_streams(policy) else [],
+        "point_warnings": point_warnings(policy, are_points=has_points(policy)) if has_streams(policy) else [],
     }
     return render_page(request, "policies/policy_detail.html", context)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .login import Server
@@ -12,7 +13,10 @@ from .values import Pair
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DumpSource:
-    """``type`` is the kind of image, ``added`` what people want in the environment besides the profile's own."""
+    """``type`` is the kind of image, ``added`` what people want in the environment besides the profile's own.
+
+    ``read_at``: by content path, the path that is dumped in its place (that of a snapshot); itself where none is named.
+    """
 
     server: Server
     profile: Profile
@@ -20,3 +24,4 @@ class DumpSource:
     history: HistoryWish = HistoryWish.ITS_CHOICE
     added: tuple[Pair, ...] = ()
     data_path: DataPath = field(default_factory=DataPath)
+    read_at: Mapping[str, str] = field(default_factory=dict)

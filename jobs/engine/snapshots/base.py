@@ -48,8 +48,10 @@ class Capability(StrEnum):
     DUMP_STREAM = "dump_stream"
     """Its storage is reached only by the stream of a dump, made at the moment of the copy: a :class:`DumpStreamer`.
 
-    A snapshot is a point in the history and nothing on the storage: it cannot be opened, mounted or reverted to.
+    A snapshot cannot be opened, mounted or reverted to; it is a point in the history, and nothing lies on the storage.
     """
+    DUMP_OF_SNAPSHOT = "dump_of_snapshot"
+    """With ``DUMP_STREAM``: it does lie on the storage, and a dump is of it, whenever that is made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,8 +256,9 @@ class Dumper(Protocol):
 class DumpStreamer(Protocol):
     """What an engine with ``Capability.DUMP_STREAM`` does instead of ``open``: an operation speaks to it itself."""
 
-    def dump_source(self, control: Control) -> DumpSource:
+    def dump_source(self, control: Control, ref: SnapshotRef | None = None) -> DumpSource:
         """How to reach it, and what to ask of it. May log in to learn what kind it is.
 
-        Raises SourceUnavailable, StorageBusy, LoginRefused, EngineUnsupported, AnswerUnreadable.
+        ``ref`` is the snapshot that is to be dumped; None = a recovery.
+        Raises SnapshotMissing, SourceUnavailable, StorageBusy, LoginRefused, EngineUnsupported, AnswerUnreadable.
         """

@@ -87,7 +87,7 @@ class NdmpEngine:
     def test(self) -> TestReport:
         return run_test(self.options)
 
-    def dump_source(self, control: Control) -> DumpSource:
+    def dump_source(self, control: Control, ref: SnapshotRef | None = None) -> DumpSource:
         """Logs in only where the kind of the file server is not chosen."""
         return DumpSource(
             server=self.options.server(),

@@ -10,15 +10,14 @@ import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar
 
 from ..clock import Clock, SystemClock
-from ..errors import EngineError, EngineUnsupported, InvalidOptions, SnapshotMissing, SourceUnavailable, StorageBusy
+from ..errors import EngineError, EngineUnsupported, InvalidOptions, SnapshotMissing
 from ..events import Control, FreeRun
 from ..ids import SnapshotName, owned_snapshot_name
 from ..media.base import TestReport
 from .arrays.clients import load
-from .arrays.description import Description, all_parts, write_description
 from .arrays.reading import held, refuse_while_read
 from .base import Capability, Replicated, Reverted, RevertPlan, SnapshotEngine, SnapshotRef, SnapshotRoot
 from .content import checked_content, refuse_missing, require_directory
@@ -26,12 +25,11 @@ from .ontap_clone import clone_prefix, cloned, remove_clones
 from .ontap_mirror import find_mirror, require_arrived
 from .ontap_options import OntapOptions
 from .ontap_revert import Cost, are_whole, cost, left_alone, refuse_read_only
+from .ontap_snapshots import VOLUME, handle_of, places_of, ref_of, take
 from .ontap_test import run_test
 from .ontap_volumes import (
-    MOST_COMMENT,
     Namespace,
     Placed,
-    Volume,
     VolumeSnapshot,
     by_name,
     inside_mount,
@@ -41,15 +39,6 @@ from .reverting import look_in_place, make_missing, require_nobody_writes, requi
 
 if TYPE_CHECKING:
     from .ontap_client import OntapClient
-
-_VOLUME: Final = "volume."
-_BELOW: Final = "below."
-"""Keys of the handle, each with the number of a content path: its volume's uuid, and what of it is below the volume."""
-
-_LOST_COMMENT: Final = (
-    "Its comment was changed or is missing, so its content paths are not known: the volumes are shown."
-)
-_SECOND: Final = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,24 +96,7 @@ class OntapEngine:
         with self.connect() as client:
             namespace = self._namespace(client)
             placed = namespace.place(paths)
-            volumes = list({one.volume.uuid: one.volume for one in placed}.values())
-            here = {one.uuid for one in volumes}
-            if any(one.volume in here for one in client.snapshots(name)):
-                raise StorageBusy(
-                    f"There is already a snapshot “{name}”.", hint="Resubmit the job; it takes a new name."
-                )
-            control.check()
-            taken_at_ns = self.clock.now_ns()
-            try:
-                for volume in volumes:
-                    comment = _comment(name, taken_at_ns, placed, volume)
-                    client.create_snapshot(volume, name, comment, control)
-                made = [one for one in client.snapshots(name) if one.volume in here]
-                if len(made) < len(volumes):
-                    raise SourceUnavailable(f"ONTAP said that it took “{name}”, and does not list it on every volume.")
-            except BaseException:
-                self._undo(client, name, taken_at_ns, here)
-                raise
+            taken_at_ns = take(client, self.clock, name, placed, control)
         warnings = tuple(
             f"“{inner}” is another volume, so it is not in this snapshot."
             for one in placed
@@ -133,9 +105,9 @@ class OntapEngine:
         return SnapshotRef(
             name=name,
             engine=self.name,
-            taken_at_ns=min(_moment(taken_at_ns, one.created_at_ns) for one in made),
+            taken_at_ns=taken_at_ns,
             content=paths,
-            handle=_handle(placed),
+            handle=handle_of(placed),
             warnings=warnings,
         )
 
@@ -154,13 +126,13 @@ class OntapEngine:
                     tops[uuid] = stack.enter_context(cloned(self.connect, found.namespace, volume, ref.name))
             roots = tuple(
                 SnapshotRoot(content_path=path, directory=tops[uuid] / below)
-                for path, (uuid, below) in zip(ref.content, _places(ref), strict=True)
+                for path, (uuid, below) in zip(ref.content, places_of(ref), strict=True)
             )
             yield stack.enter_context(held(roots, tops.values(), ref.name))
 
     def exists(self, ref: SnapshotRef) -> bool:
         owned_snapshot_name(ref.name, self.install)
-        wanted = {uuid for uuid, _below in _places(ref)}
+        wanted = {uuid for uuid, _below in places_of(ref)}
         with self.connect() as client:
             there = {one.volume for one in client.snapshots(ref.name)}
         return bool(wanted) and wanted <= there
@@ -173,12 +145,12 @@ class OntapEngine:
         for name, parts in found.items():
             with contextlib.suppress(EngineError):
                 owned_snapshot_name(name, self.install)
-                refs.append(self._ref(name, parts, namespace))
+                refs.append(ref_of(name, self.name, parts, namespace.content_path))
         return refs
 
     def delete(self, ref: SnapshotRef) -> None:
         owned_snapshot_name(ref.name, self.install)
-        wanted = {uuid for uuid, _below in _places(ref)}
+        wanted = {uuid for uuid, _below in places_of(ref)}
         with self.connect() as client:
             namespace = self._namespace(client)
             there = [one for one in client.snapshots(ref.name) if one.volume in wanted]
@@ -241,7 +213,7 @@ class OntapEngine:
                     sent += mirror.send(client, ref.name, control)
                     require_arrived(ref.name, bool(client.snapshots(ref.name, volume=there)))
                 for key, value in ref.handle.items():
-                    if key.startswith(_VOLUME) and value == uuid:
+                    if key.startswith(VOLUME) and value == uuid:
                         handle[key] = there
         arrived = SnapshotRef(
             name=ref.name,
@@ -258,7 +230,7 @@ class OntapEngine:
 
     def _require(self, client: OntapClient, ref: SnapshotRef) -> _Found:
         """Raises SnapshotMissing where one of its volumes lacks it."""
-        wanted = {uuid for uuid, _below in _places(ref)}
+        wanted = {uuid for uuid, _below in places_of(ref)}
         namespace = self._namespace(client)
         there = {one.volume: one for one in client.snapshots(ref.name) if one.volume in wanted}
         missing = [uuid for uuid in wanted if uuid not in there or uuid not in namespace.volumes]
@@ -291,64 +263,6 @@ class OntapEngine:
         except EngineError:
             return False
         return True
-
-    def _undo(self, client: OntapClient, name: str, taken_at_ns: int, volumes: set[str]) -> None:
-        """What this call made, as far as it goes: nobody else's comment has its very nanosecond."""
-        with contextlib.suppress(EngineError):
-            for one in client.snapshots(name):
-                is_made_here = one.told is None or one.told.taken_at_ns == taken_at_ns
-                if one.volume in volumes and is_made_here:
-                    client.delete_snapshot(one, FreeRun())
-
-    def _ref(self, name: SnapshotName, found: Sequence[VolumeSnapshot], namespace: Namespace) -> SnapshotRef:
-        told = [one.told for one in found if one.told is not None]
-        parts = all_parts(told) if len(told) == len(found) else ()
-        if parts:
-            volume_of = {part.number: one.volume for one in found if one.told for part in one.told.parts}
-            return SnapshotRef(
-                name=name,
-                engine=self.name,
-                taken_at_ns=min(_moment(one.told.taken_at_ns, one.created_at_ns) for one in found if one.told),
-                content=tuple(part.path for part in parts),
-                handle={f"{_VOLUME}{part.number}": volume_of[part.number] for part in parts}
-                | {f"{_BELOW}{part.number}": part.below for part in parts},
-            )
-        volumes = [namespace.volumes[one.volume] for one in found if one.volume in namespace.volumes]
-        return SnapshotRef(
-            name=name,
-            engine=self.name,
-            taken_at_ns=min(one.created_at_ns for one in found),
-            content=tuple(str(namespace.mount / one.path.strip("/")) for one in volumes),
-            handle={f"{_VOLUME}{number}": one.uuid for number, one in enumerate(volumes)}
-            | {f"{_BELOW}{number}": "" for number in range(len(volumes))},
-            warnings=("It is not on every volume that it was taken of." if told else _LOST_COMMENT,),
-        )
-
-
-def _comment(name: SnapshotName, taken_at_ns: int, placed: Sequence[Placed], volume: Volume) -> str:
-    parts = tuple(one.part for one in placed if one.volume.uuid == volume.uuid)
-    told = Description(taken_at_ns=taken_at_ns, total=len(placed), parts=parts)
-    return write_description(name, told, most_characters=MOST_COMMENT)
-
-
-def _handle(placed: Sequence[Placed]) -> dict[str, str]:
-    return {f"{_VOLUME}{one.part.number}": one.volume.uuid for one in placed} | {
-        f"{_BELOW}{one.part.number}": one.part.below for one in placed
-    }
-
-
-def _places(ref: SnapshotRef) -> list[tuple[str, str]]:
-    """(uuid of the volume, what is below it) of each content path, as far as the reference tells."""
-    return [
-        (ref.handle[f"{_VOLUME}{number}"], ref.handle.get(f"{_BELOW}{number}", ""))
-        for number in range(len(ref.content))
-        if f"{_VOLUME}{number}" in ref.handle
-    ]
-
-
-def _moment(taken_at_ns: int, created_at_ns: int) -> int:
-    """The node's own time just before; the cluster's, of whole seconds, where its clock is behind the node's."""
-    return taken_at_ns if taken_at_ns < created_at_ns + _SECOND else created_at_ns
 
 
 def _tops(namespace: Namespace, found: Iterable[VolumeSnapshot]) -> list[Path]:

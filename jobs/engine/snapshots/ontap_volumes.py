@@ -99,6 +99,11 @@ class Namespace:
     def snapshot_directory(self, volume: Volume, name: str) -> Path:
         return self.directory(volume) / SNAPSHOT_DIRECTORY / name
 
+    def content_path(self, uuid: str) -> str:
+        """The content path of a whole volume; empty for one that is not known or not mounted."""
+        volume = self.volumes.get(uuid)
+        return str(self.directory(volume)) if volume is not None and volume.path else ""
+
     def place(self, content: Sequence[str]) -> tuple[Placed, ...]:
         """Which volume holds each content path. Raises InvalidOptions (``content_paths``), SourceUnavailable."""
         return tuple(self._place(number, path) for number, path in enumerate(content))

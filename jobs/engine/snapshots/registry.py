@@ -13,6 +13,9 @@ from .directory import DirectoryEngine, DirectoryOptions
 from .ndmp import NdmpEngine
 from .ndmp_options import NdmpOptions, profile_of
 from .ontap import OntapEngine
+from .ontap_ndmp import OntapNdmpEngine
+from .ontap_ndmp_options import OntapNdmpOptions
+from .ontap_ndmp_options import profile_of as ontap_profile_of
 from .ontap_options import OntapOptions
 from .ontap_volumes import MOST_SNAPSHOTS
 from .powerstore import PowerStoreEngine
@@ -76,6 +79,13 @@ ENGINES: Final[dict[str, EngineKind]] = {
         _kind(ZfsEngine, ZfsOptions),
         _kind(ScriptEngine, ScriptOptions),
         _kind(OntapEngine, OntapOptions, snapshot_limit=MOST_SNAPSHOTS, finds="Volumes"),
+        _kind(
+            OntapNdmpEngine,
+            OntapNdmpOptions,
+            snapshot_limit=MOST_SNAPSHOTS,
+            profile_of=ontap_profile_of,
+            finds="Volumes",
+        ),
         _kind(
             PowerStoreEngine, PowerStoreOptions, snapshot_limit=PowerStoreEngine.most_snapshots, finds="File systems"
         ),

@@ -76,7 +76,7 @@ class DumpTaker:
     def _order(self, file_system: str) -> BackupOrder:
         source, tokens = self._plan.source, self._plan.base_tokens
         environment = source.profile.backup_environment(
-            file_system,
+            source.read_at.get(file_system, file_system),
             level=self._plan.level,
             base_token=None if tokens is None else tokens[file_system],
             history=source.history,
