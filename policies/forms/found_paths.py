@@ -22,13 +22,14 @@ MOST_OFFERED: Final = 200
 def offer_found(form: ServiceForm, server: FileServer) -> None:
     """Put them into a subclient's form, above its content paths, with those ticked that it has."""
     paths = form.fields["content_paths"]
+    found = [one for one in facts_found(server).get("file_systems") or () if str(one["path"]).startswith("/")]
     if is_dump_stream(server.engine):
-        paths.widget.attrs["placeholder"] = "/vol/vol1"
+        example = str(found[0]["path"]) if found else "/vol/vol1"
+        paths.widget.attrs["placeholder"] = example
         paths.help_text = (
-            "What is protected, one path a line, as the file server calls it: /vol/vol1. Each is a dump with levels of "
+            f"What is protected, one path a line, as the file server calls it: {example}. Each is a dump with levels of "
             "its own, and everything below is included."
         )
-    found = [one for one in facts_found(server).get("file_systems") or () if str(one["path"]).startswith("/")]
     if not found:
         paths.help_text += " Press Test on the file server’s page first: then they can be chosen here."
         return
