@@ -27,8 +27,8 @@ def offer_found(form: ServiceForm, server: FileServer) -> None:
         example = str(found[0]["path"]) if found else "/vol/vol1"
         paths.widget.attrs["placeholder"] = example
         paths.help_text = (
-            f"What is protected, one path a line, as the file server calls it: {example}. Each is a dump with levels of "
-            "its own, and everything below is included."
+            f"What is protected, one path a line, as the file server calls it: {example}. Each is a dump with levels "
+            "of its own, and everything below is included."
         )
     if not found:
         paths.help_text += " Press Test on the file server’s page first: then they can be chosen here."
