@@ -24,6 +24,8 @@ def pytest_configure() -> None:
     Each opening of a repository costs a scrypt, ours and stock restic's: at the standard cost, minutes of a whole run.
     """
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    # Each test client would otherwise look through all static files before its first page.
+    settings.WHITENOISE_AUTOREFRESH = True
     setattr(repository, "ScryptCost", partial(ScryptCost, n=1 << 10))  # noqa: B010 - an import of that module
     setattr(DatabaseOperations, "sql_flush", _delete_what_is_there)  # noqa: B010 - instead of Django's
 

@@ -11,8 +11,8 @@ from playwright.sync_api import expect
 
 from jobs.catalog.loading import load
 from jobs.models import CatalogState, Snapshot
+from tests.browser.accessibility import inspect
 from tests.browser.conftest import Visit
-from tests.browser.test_every_page import inspect
 from tests.catalog.histories import File, Tree, changes, listing
 from tests.factories import backup_copy_of, make_media, make_policy, make_subclient
 from tests.job_factories import make_backup_copy, make_snapshot

@@ -6,14 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.urls import reverse
 from django.utils import timezone
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from jobs.models import BackupCopy, CopyState, Mark, Snapshot, SnapshotState
 from policies.models import Subclient
 from snapcopy_site.lib.roles import Role
+from tests.browser.accessibility import violations
 from tests.browser.conftest import Visit
 from tests.factories import backup_copy_of, make_media, make_policy, make_subclient
 from tests.job_factories import make_backup_copy, make_node, make_snapshot
@@ -60,11 +60,6 @@ def subclient(visit: Visit) -> Subclient:
 
 def address(subclient: Subclient) -> str:
     return reverse("subclient", args=(subclient.file_server.name, subclient.name))
-
-
-def violations(page: Page, *tags: str) -> list[str]:
-    found = Axe().run(page, options={"runOnly": list(tags), "resultTypes": ["violations"]}).response["violations"]
-    return [f"{one['id']}: {node['html'][:160]}" for one in found for node in one["nodes"][:3]]
 
 
 @pytest.mark.parametrize("is_dark", [False, True], ids=["light", "dark"])

@@ -5,28 +5,22 @@ from __future__ import annotations
 import socket
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.urls import reverse
 from django.utils import timezone
-from playwright.sync_api import Page
 
 from jobs.models import BackupCopy, CopyState
 from jobs.services.schedules import run_schedule_now
 from policies.models import AccessNode, FileServer, Media, StoragePolicy
 from policies.services import Limits, ensure_repository, set_user_scope
 from snapcopy_site.lib.roles import Role
+from tests.browser.accessibility import inspect
 from tests.browser.conftest import Visit
 from tests.browser.world import World, make_world
 from tests.factories import make_blackout_window, make_schedule, make_user
 from tests.jobs.here import answering_here
 from tests.jobs.test_medium_page import dead_pid, write_lock
-
-RULES = {
-    "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-}
 
 
 @pytest.fixture
@@ -136,33 +130,3 @@ def test_pages_for_strangers_are_accessible_and_fit(visit: Visit) -> None:
 
 def test_pages_that_refuse_are_accessible_and_fit(visit: Visit) -> None:
     inspect(visit, "/users/", "/no/such/page/", role=Role.VIEWER, expected=("403", "404"))
-
-
-def inspect(visit: Visit, *paths: str, role: Role | None = Role.ADMIN, expected: tuple[str, ...] = ()) -> None:
-    """Look at each page, wide and narrow, light and dark. ``expected``: complaints that the pages provoke."""
-    visitor = visit(role)
-    visitor.expected = expected
-    page, faults = visitor.page, []
-    for path in paths:
-        page.emulate_media(color_scheme="light")
-        page.set_viewport_size({"width": 1440, "height": 900})
-        visitor.open(path)
-        assert page.title().endswith("SnapCopy"), path
-        faults += _axe(page, path, RULES)
-        page.emulate_media(color_scheme="dark")
-        faults += _axe(page, f"{path} dark", {"runOnly": ["color-contrast"]})
-        page.set_viewport_size({"width": 360, "height": 740})
-        width = page.evaluate("document.documentElement.scrollWidth")
-        if width > 360:
-            faults.append(f"{path}: {width} px wide at 360")
-        faults += _axe(page, f"{path} narrow", {"runOnly": ["target-size", "scrollable-region-focusable"]})
-    assert not faults, "\n".join(faults)
-
-
-def _axe(page: Page, where: str, options: dict[str, Any]) -> list[str]:
-    found = Axe().run(page, options={**options, "resultTypes": ["violations"]}).response["violations"]
-    return [
-        f"{where}: {violation['id']}: {node['html'][:160]} ({node['failureSummary'][:200]})"
-        for violation in found
-        for node in violation["nodes"][:3]
-    ]

@@ -19,9 +19,9 @@ from policies.models import Copy, FileServer, Retention, Subclient
 from snapcopy_site.lib.roles import Role
 from tests.arrays.ontap_clusters import Clusters
 from tests.arrays.ontap_emulator import ACCOUNT, PASSWORD, OntapCluster
+from tests.browser.accessibility import inspect
 from tests.browser.array_clicks import add_subclient, restore_in_place
 from tests.browser.conftest import Visit
-from tests.browser.test_every_page import inspect
 from tests.browser.test_journeys import JOB_MS, expect_end, real_node
 from tests.jobs.farm import configure, picture, wait
 from tests.loopmounts import LoopMount

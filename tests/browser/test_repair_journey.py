@@ -14,8 +14,8 @@ from jobs.models import Job, JobState
 from jobs.services import launch_backup_copy, launch_snapshot
 from policies.models import Media, Subclient
 from snapcopy_site.lib.roles import Role
+from tests.browser.accessibility import inspect
 from tests.browser.conftest import Visit, Visitor
-from tests.browser.test_every_page import inspect
 from tests.interop.restic import Restic
 from tests.job_factories import make_node
 from tests.jobs.farm import PASSWORD, configure, picture

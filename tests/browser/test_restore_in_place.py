@@ -13,8 +13,8 @@ from playwright.sync_api import expect
 from jobs.models import Job, JobState, Operation, Snapshot
 from jobs.services import launch_snapshot
 from snapcopy_site.lib.roles import Role
+from tests.browser.accessibility import inspect
 from tests.browser.conftest import Visit
-from tests.browser.test_every_page import inspect
 from tests.browser.test_journeys import JOB_MS, expect_end, real_node
 from tests.jobs.farm import configure, picture, wait
 from tests.odd_tree import build_odd_tree, describe_tree

@@ -16,8 +16,8 @@ from jobs.models import CatalogState, Job, JobState, Operation
 from jobs.services import launch_backup_copy, launch_snapshot
 from policies.models import CatalogMode, StoragePolicy
 from snapcopy_site.lib.roles import Role
+from tests.browser.accessibility import inspect
 from tests.browser.conftest import Visit
-from tests.browser.test_every_page import inspect
 from tests.browser.world import make_world
 from tests.catalog.histories import File, Tree, listing
 from tests.job_factories import make_node, make_snapshot

@@ -15,8 +15,8 @@ from jobs.models import Job, JobState, MountState, Operation, Snapshot, Snapshot
 from jobs.services import launch_snapshot
 from snapcopy_site.lib.home import Home
 from snapcopy_site.lib.roles import Role
+from tests.browser.accessibility import inspect
 from tests.browser.conftest import Visit
-from tests.browser.test_every_page import inspect
 from tests.browser.test_journeys import JOB_MS, expect_end, real_node
 from tests.job_factories import make_node
 from tests.jobs.farm import configure, picture, wait

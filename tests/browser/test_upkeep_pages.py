@@ -14,8 +14,8 @@ from jobs import services
 from jobs.models import BackupCopy, CopyState, Job, JobState, Operation
 from policies.models import Copy, Media
 from snapcopy_site.lib.roles import Role
+from tests.browser.accessibility import inspect
 from tests.browser.conftest import Visit
-from tests.browser.test_every_page import inspect
 from tests.browser.world import World, make_world
 from tests.job_factories import make_backup_copy, make_job, make_snapshot
 
