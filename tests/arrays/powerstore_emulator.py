@@ -8,8 +8,8 @@ It is no PowerStore. It answers what these sources document, and fails the test 
   ``file_system/{id}/restore`` answers 200 with a backup snapshot and 204 without one; access types of a snapshot; the
   length of a description.
 - PyPowerStore 3.5 (Dell): the paths again, and what it expects in the answers. Error bodies and the codes
-  0xE08010080001 and 0xE08010080003 are those of its tests; 0xE08010080009, 0xE04040020009 and 0xE04040010005 are named
-  in Dell's gopowerstore (``api/error_codes.go``).
+  0xE08010080001 and 0xE08010080003 are those of its tests; 0xE08010080009, 0xE04040020009, 0xE04040010005 and
+  0xE080100F0008 are named in Dell's gopowerstore (``api/error_codes.go``).
 - Dell's Ansible collection (``docs/modules/nfs.rst``): an export is mounted as ``<NAS server>:/<export name>``, has a
   path of its own, and a snapshot can only be exported if its access type is Protocol; a snapshot is known by its name
   on the NAS server, so names are unique there.
@@ -179,6 +179,7 @@ class PowerStore:
             ("DELETE", "file_system"): self._delete,
             ("GET", "nfs_export"): self._exports,
             ("POST", "nfs_export"): self._export,
+            ("PATCH", "nfs_export"): self._admit,
             ("DELETE", "nfs_export"): self._unexport,
         }
 
@@ -266,7 +267,8 @@ class PowerStore:
 
     def _export(self, request: Request) -> Answer:
         body = request.body
-        assert set(body) == {"file_system_id", "path", "name", "description", "default_access"}, body
+        known = {"file_system_id", "path", "name", "description", "default_access", "read_only_root_hosts"}
+        assert set(body) == known, body
         volume = self.volumes.get(body["file_system_id"])
         if volume is None:
             return _unknown_file_system()
@@ -275,9 +277,19 @@ class PowerStore:
         if any(body["path"] == one["path"] or body["name"] == one["name"] for one in self.exports.values()):
             return refusal(422, "The NFS export name or path is already in use.")
         row = {"id": _new_id()} | body
+        row["read_only_root_hosts"] = [f"{host}/255.255.255.255" for host in body["read_only_root_hosts"]]
         volume.directory = _moved(volume.directory, self.mount / body["name"])
         self.exports[row["id"]] = row
         return Answer(status=HTTPStatus.CREATED, body={"id": row["id"]})
+
+    def _admit(self, request: Request, id: str) -> Answer:  # noqa: A002
+        assert set(request.body) == {"add_read_only_root_hosts"}, request.body
+        hosts = self.exports[id]["read_only_root_hosts"]
+        for host in request.body["add_read_only_root_hosts"]:
+            if f"{host}/255.255.255.255" in hosts:
+                return refusal(400, f"The host {host} is in the list already.", "0xE080100F0008")
+            hosts.append(f"{host}/255.255.255.255")
+        return Answer(status=HTTPStatus.NO_CONTENT)
 
     def _unexport(self, request: Request, id: str) -> Answer:  # noqa: A002
         if id not in self.exports:

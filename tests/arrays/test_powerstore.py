@@ -6,18 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from jobs.engine.errors import InvalidOptions, Killed, SourceMissing, StorageBusy
+from jobs.engine.errors import EngineUnsupported, InvalidOptions, Killed, SourceMissing, StorageBusy
 from jobs.engine.operations.copy_pipeline.process import fork_worker
-from jobs.engine.snapshots import powerstore_reading
-from jobs.engine.snapshots.arrays.clients import load
+from jobs.engine.snapshots import powerstore_client, powerstore_reading
+from jobs.engine.snapshots.mounts import Mount
 from jobs.engine.snapshots.powerstore_shelf import MOST_FILE_SYSTEMS
 from tests.loopmounts import LoopMount
 
+from .https_server import HERE
 from .powerstore_driving import RUN, engine_of, named, options_of, take
 from .powerstore_emulator import NAS, PowerStore, emulated
 
 pytestmark = pytest.mark.system
 
+CHECKOUT = Path(__file__).parents[2]
 BOTH = pytest.mark.parametrize("reading", ["directory", "export"])
 
 
@@ -32,6 +34,7 @@ def test_one_snapshot_spans_file_systems_and_is_read_where_each_was(powerstore: 
         (powerstore.mount / name / "file").write_text("changed")
     assert engine_of(powerstore).list() == [ref]
     with engine_of(powerstore).open(ref) as roots:
+        assert not [root for root in roots if (root.directory / ".snapshot").exists()]
         assert [(root.directory / "file").read_text() for root in roots] == ["fs2", "fs1"]
         assert [root.content_path for root in roots] == list(ref.content)
     assert "“fs1”, “fs2” were snapped one after the other" in ref.warnings[0]
@@ -142,13 +145,46 @@ def test_an_export_that_a_killed_reader_left_goes_with_the_snapshot(powerstore: 
     engine = engine_of(powerstore, reading="export")
     ref = take(engine, 1, "fs1")
     (snapshot,) = engine.client.snapshots(name=ref.name)
-    engine.client.export(snapshot, f"/{ref.name}", ref.name)
+    engine.client.export(snapshot, f"/{ref.name}", ref.name, HERE)
     with engine.open(ref) as (root,):
         assert root.directory == powerstore.mount / ref.name
     assert powerstore.exports == {}, "whoever is last takes it away"
-    engine.client.export(snapshot, f"/{ref.name}", ref.name)
+    engine.client.export(snapshot, f"/{ref.name}", ref.name, HERE)
     engine.delete(ref)
     assert (powerstore.snapshots(), powerstore.exports) == ([], {})
+
+
+def test_an_export_is_for_this_node_alone_and_for_others_that_read_it_too(powerstore: PowerStore) -> None:
+    engine = engine_of(powerstore, reading="export")
+    ref = take(engine, 1, "fs1")
+    (snapshot,) = engine.client.snapshots(name=ref.name)
+    engine.client.export(snapshot, f"/{ref.name}", ref.name, "192.0.2.7")
+    with engine.open(ref):
+        (export,) = powerstore.exports.values()
+        assert export["default_access"] == "No_Access"
+        assert export["read_only_root_hosts"] == ["192.0.2.7/255.255.255.255", f"{HERE}/255.255.255.255"]
+        with engine_of(powerstore).open(ref):
+            assert len(export["read_only_root_hosts"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "address"),
+    [
+        ({"vers=4.2", "clientaddr=192.0.2.9", "addr=192.0.2.1"}, "192.0.2.9"),
+        ({"vers=3", "addr=127.0.0.1"}, "127.0.0.1"),
+        ({"clientaddr=0.0.0.0", "addr=127.0.0.1"}, "127.0.0.1"),
+        ({"rw"}, "127.0.0.1"),
+    ],
+)
+def test_the_node_is_known_to_the_nas_server_by_its_mount(
+    options: set[str], address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [
+        Mount(device=1, point="/", kind="ext4", source="/dev/vda1", options=frozenset({"clientaddr=192.0.2.66"})),
+        Mount(device=2, point="/mnt/nas1", kind="nfs4", source="nas1:/", options=frozenset(options)),
+    ]
+    monkeypatch.setattr(powerstore_reading, "mounts", lambda: found)
+    assert powerstore_reading.node_address(Path("/mnt/nas1"), "127.0.0.1") == address
 
 
 def test_an_export_serves_all_who_read_and_stays_until_the_last(powerstore: PowerStore) -> None:
@@ -270,13 +306,17 @@ def test_nothing_is_taken_if_the_job_is_stopped_between_two_file_systems(powerst
     assert powerstore.snapshots() == []
 
 
-def test_a_missing_client_is_told_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in the process of its own; see :func:`jobs.engine.snapshots.powerstore_client.open_array`."""
-    monkeypatch.setitem(__import__("sys").modules, "PyPowerStore", None)
-    monkeypatch.delitem(__import__("sys").modules, "jobs.engine.snapshots.powerstore_array", raising=False)
-    with pytest.raises(Exception, match="lacks the Python package “PyPowerStore”") as refusal:
-        load("jobs.engine.snapshots.powerstore_array", package="PyPowerStore", extra="powerstore")
-    assert "pip install 'snapcopy[powerstore]'" in getattr(refusal.value, "hint", "")
+def test_a_missing_client_is_told_with_the_remedy(
+    powerstore: PowerStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub = tmp_path / "PyPowerStore.py"
+    stub.write_text("raise ModuleNotFoundError('No module named PyPowerStore', name='PyPowerStore')")
+    monkeypatch.setattr(powerstore_client, "_NO_PROXY", (("PYTHONPATH", f"{tmp_path}:{CHECKOUT}"),))
+    engine = engine_of(powerstore)
+    with pytest.raises(EngineUnsupported, match="lacks the Python package “PyPowerStore”") as refused:
+        engine.list()
+    assert "pip install 'snapcopy[powerstore]'" in refused.value.hint
+    assert [(step.name, step.ok) for step in engine.test().steps] == [("array", False)]
 
 
 @pytest.mark.parametrize(

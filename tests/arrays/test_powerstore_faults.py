@@ -75,7 +75,7 @@ def test_a_snapshot_that_somebody_exports_is_not_deleted(powerstore: PowerStore)
     engine = engine_of(powerstore, reading="export")
     ref = take(engine, 1, "fs1")
     (snapshot,) = engine.client.snapshots(name=ref.name)
-    engine.client.export(snapshot, f"/{ref.name}", "an administrator's")
+    engine.client.export(snapshot, f"/{ref.name}", "an administrator's", HERE)
     with pytest.raises(StorageBusy, match=re.escape("existing NFS export(s)")) as refused:
         engine.delete(ref)
     assert "Remove its exports" in refused.value.hint

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from .https_server import Request
+from .https_server import HERE, Request
 from .powerstore_driving import RUN, engine_of, named, take
 from .powerstore_emulator import ACCOUNT, API, PASSWORD, PowerStore
 
@@ -50,8 +50,9 @@ DOCUMENTED = (
     Documented(
         method="POST",
         path="nfs_export",
-        body=frozenset({"file_system_id", "path", "name", "description", "default_access"}),
+        body=frozenset({"file_system_id", "path", "name", "description", "default_access", "read_only_root_hosts"}),
     ),
+    Documented(method="PATCH", path=f"nfs_export/{_ID}", body=frozenset({"add_read_only_root_hosts"})),
     Documented(method="DELETE", path=f"nfs_export/{_ID}"),
 )
 
@@ -70,6 +71,8 @@ def test_every_request_is_one_that_dell_documents(powerstore: PowerStore) -> Non
         ref = take(engine, 1, "fs1", "fs2")
         assert engine.list() == [ref]
         with engine.open(ref):
+            for export in powerstore.exports.values():
+                export["read_only_root_hosts"].clear()  # as if another node had made it
             engine.plan_revert(ref, RUN, seconds=5)
         engine.revert(ref, RUN)
         engine.delete(ref)
@@ -102,7 +105,8 @@ def test_the_bodies_say_what_they_should(powerstore: PowerStore) -> None:
         "path": f"/{named(1)}",
         "name": named(1),
         "description": "Made by SnapCopy while it reads the snapshot.",
-        "default_access": "Read_Only_Root",
+        "default_access": "No_Access",
+        "read_only_root_hosts": [HERE],
     }
     assert "restore" not in bodies, "the safety snapshot is taken by the job, under a name of ours (RULES S6)"
 

@@ -20,7 +20,8 @@ from .powerstore_values import Access, ArraySettings, Export, FileSystem, Identi
 
 _US: Final = "SnapCopy"
 _SNAPSHOT: Final = "id,name,parent_id,description,creation_timestamp,access_type"
-_READ_ONLY: Final = {"default_access": "Read_Only_Root", "description": "Made by SnapCopy while it reads the snapshot."}
+_EXPORT: Final = "id,name,path,file_system_id,read_only_root_hosts"
+_NOBODY: Final = {"default_access": "No_Access", "description": "Made by SnapCopy while it reads the snapshot."}
 
 Value = TypeVar("Value")
 
@@ -115,17 +116,31 @@ class Array:
         return self._rows(
             "list its NFS exports",
             self._client.provisioning.get_nfs_exports,
-            {"select": "id,name,path,file_system_id", "name": f"eq.{name}"},
-            lambda row: Export(id=row["id"], name=row["name"], path=row["path"], file_system=row["file_system_id"]),
+            {"select": _EXPORT, "name": f"eq.{name}"},
+            lambda row: Export(
+                id=row["id"],
+                name=row["name"],
+                path=row["path"],
+                file_system=row["file_system_id"],
+                hosts=tuple(row["read_only_root_hosts"] or ()),
+            ),
         )
 
-    def export(self, snapshot: str, path: str, name: str) -> str:
-        """Id of a new NFS export, read-only also for root."""
+    def export(self, snapshot: str, path: str, name: str, host: str) -> str:
+        """Id of a new NFS export, for root of one host, read-only."""
 
         def ask() -> str:
-            return str(self._client.provisioning.create_nfs_export(snapshot, path, name, _READ_ONLY)["id"])
+            others = _NOBODY | {"read_only_root_hosts": [host]}
+            return str(self._client.provisioning.create_nfs_export(snapshot, path, name, others)["id"])
 
         return self._ask(f"export the snapshot as “{name}”", ask)
+
+    def admit(self, export: str, name: str, host: str) -> None:
+        """Let a further host read it."""
+        self._ask(
+            f"let {host} read the export “{name}”",
+            lambda: self._client.provisioning.modify_nfs_export(export, {"add_read_only_root_hosts": [host]}),
+        )
 
     def remove_export(self, export: str, name: str) -> None:
         self._ask(

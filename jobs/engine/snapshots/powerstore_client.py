@@ -31,6 +31,11 @@ class PowerStoreClient:
             goodbye="log_out",
         )
 
+    @property
+    def host(self) -> str:
+        """Of the array's management, as it was typed."""
+        return self._settings.host
+
     def identity(self) -> Identity:
         found: Identity = self._call("identity")
         return found
@@ -72,12 +77,16 @@ class PowerStoreClient:
         found: list[Export] = self._call("exports", name=name)
         return found
 
-    def export(self, snapshot: Taken, path: str, name: str) -> str:
-        """Id of a new NFS export, read-only also for root. Raises SnapshotMissing."""
+    def export(self, snapshot: Taken, path: str, name: str, host: str) -> str:
+        """Id of a new NFS export, for root of one host, read-only. Raises SnapshotMissing."""
         try:
-            return str(self._call("export", snapshot=snapshot.id, path=path, name=name))
+            return str(self._call("export", snapshot=snapshot.id, path=path, name=name, host=host))
         except SourceMissing as error:
             raise SnapshotMissing(error.sentence) from error
+
+    def admit(self, export: Export, host: str) -> None:
+        """Let a further host read it."""
+        self._call("admit", export=export.id, name=export.name, host=host)
 
     def remove_export(self, export: str, name: str) -> None:
         """One that is gone is no error."""

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from ..clock import Clock
-from ..errors import EngineError, StorageBusy
+from ..errors import EngineError, SourceUnavailable, StorageBusy
 from .arrays.reading import refuse_while_read
+from .content import is_inside
+from .mounts import mounts
 from .powerstore_client import PowerStoreClient
 from .powerstore_places import SNAPSHOTS
 from .powerstore_shelf import Held
-from .powerstore_values import Access
+from .powerstore_values import Access, Export
 
 _LOOK_SECONDS: Final = 0.1
+_NFS_PORT: Final = 2049
+_UNSAID: Final = ("", "0.0.0.0", "::")  # noqa: S104 - nobody is listened to
 APPEARS_SECONDS = 15.0
 """An NFS client asks for a name that it never saw at once; one that was asked too early it may remember a while as
 missing (``acdirmin`` of nfs(5))."""
@@ -60,13 +65,22 @@ class Reader:
 
     def _export(self, held: Held) -> None:
         """One that is there serves all: with NFS each export has a path of its own, so there is no second one."""
-        name = held.taken.name
-        if not any(export.file_system == held.taken.id for export in self._client.exports(name)):
+        name, host = held.taken.name, node_address(self._mount, self._client.host)
+        export = self._exported(held)
+        if export is None:
             try:
-                self._client.export(held.taken, f"/{name}", name)
+                self._client.export(held.taken, f"/{name}", name, host)
+                return
             except StorageBusy:
-                if not any(export.file_system == held.taken.id for export in self._client.exports(name)):
+                export = self._exported(held)
+                if export is None:
                     raise
+        if not export.admits(host):
+            self._client.admit(export, host)
+
+    def _exported(self, held: Held) -> Export | None:
+        found = self._client.exports(held.taken.name)
+        return next((one for one in found if one.file_system == held.taken.id), None)
 
     def _let_go(self, held: Held) -> None:
         """What cannot be taken away now is taken away when the snapshot is deleted."""
@@ -79,3 +93,28 @@ class Reader:
         ends_at = self._clock.monotonic() + APPEARS_SECONDS
         while not os.path.isdir(top) and self._clock.monotonic() < ends_at:
             self._clock.sleep(_LOOK_SECONDS)
+
+
+def node_address(mount: Path, array: str) -> str:
+    """By which the NAS server knows this node: ``clientaddr`` of the NFS mount (nfs(5)), else the way to its ``addr``.
+
+    Where neither is told, it is the address that the node reaches the array's management by. Raises SourceUnavailable.
+    """
+    real = os.path.realpath(mount)
+    around = [one for one in mounts() if is_inside(real, one.point)]
+    nearest = max(around, key=lambda one: len(one.point), default=None)
+    said = dict(option.partition("=")[::2] for option in nearest.options) if nearest else {}
+    if said.get("clientaddr", "") not in _UNSAID:
+        return said["clientaddr"]
+    try:
+        family, kind, _protocol, _name, address = socket.getaddrinfo(
+            said.get("addr") or array, _NFS_PORT, type=socket.SOCK_DGRAM
+        )[0]
+        with socket.socket(family, kind) as way:  # nothing is sent
+            way.connect(address)
+            return str(way.getsockname()[0])
+    except OSError as error:
+        raise SourceUnavailable(
+            f"This node does not know its own address towards the NAS server: {error.strerror or error}.",
+            hint="Mount the NAS server by NFSv4, or read the snapshots in .snapshot.",
+        ) from error

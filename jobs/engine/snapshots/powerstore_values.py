@@ -77,9 +77,16 @@ class Taken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
-    """An NFS export. ``file_system`` is the id of what it shows: a file system or a snapshot."""
+    """An NFS export. ``file_system`` is the id of what it shows: a file system or a snapshot.
+
+    ``hosts`` may read it as root, as the array writes them: some with a network mask behind a slash.
+    """
 
     id: str
     name: str
     path: str
     file_system: str
+    hosts: tuple[str, ...] = ()
+
+    def admits(self, host: str) -> bool:
+        return any(one.partition("/")[0] == host for one in self.hosts)
