@@ -1,8 +1,10 @@
-"""What the contracts share: emulated arrays end with their test."""
+"""What the contracts share: emulated arrays end with their test; the clusters of the ONTAP engine's own tests."""
 
 from __future__ import annotations
 
 from tests.arrays.ontap_clusters import stop_clusters
 from tests.arrays.powerstore_arrays import stop_arrays
 
-__all__ = ["stop_arrays", "stop_clusters"]
+from .ontap_place import cluster, clusters, ontap_btrfs, volume
+
+__all__ = ["cluster", "clusters", "ontap_btrfs", "stop_arrays", "stop_clusters", "volume"]
