@@ -120,6 +120,19 @@ def test_a_conflict_that_appears_during_the_wait_gives_way(repository: Repositor
     assert [left.id for left in list_locks(repository)] == [other]
 
 
+def test_the_wait_can_be_spent_on_something_else(repository: Repository, clock: HeldClock, foreign: Foreign) -> None:
+    lock = RepositoryLock(repository, exclusive=False)
+    lock.place()
+    assert not lock.settle_if_due()
+    other = foreign(hostname="elsewhere", exclusive=True)
+    assert not lock.settle_if_due(), "nobody looks before it is time"
+    clock.advance(0.2)
+    with pytest.raises(RepositoryLocked):
+        lock.settle_if_due()
+    assert [left.id for left in list_locks(repository)] == [other]
+    assert clock.slept == 0
+
+
 @pytest.mark.parametrize(
     ("lock", "verdict"),
     [

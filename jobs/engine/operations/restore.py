@@ -107,8 +107,6 @@ class _Restore:
             return self._preview(source, first)
         begin = prepare_target(self._target, only_way(source, first))
         self._warn_of_case(begin)
-        if lock is not None:
-            lock.settle()
         return self._restore(source, first, begin, lock)
 
     def _select(self) -> Selection:
@@ -121,7 +119,8 @@ class _Restore:
     def _restore(self, source: Source, first: FolderItem, begin: Parts, lock: RepositoryLock | None) -> RestoreResult:
         workers = self._workers
         board = Board(workers)
-        coordinator = Coordinator(board, sink=self._sink, control=self._control, clock=self._clock)
+        control = self._control if lock is None else _Settling(lock, self._control)
+        coordinator = Coordinator(board, sink=self._sink, control=control, clock=self._clock)
         assignment = Assignment(
             number=0,
             source=source,
@@ -183,6 +182,20 @@ class _Restore:
 
     def _notice(self, level: Level, code: str, sentence: str) -> None:
         self._sink.emit(Notice(level=level, code=code, sentence=sentence))
+
+
+class _Settling:
+    """A control that also looks at the lock again when that is due, for the first files are restored meanwhile."""
+
+    def __init__(self, lock: RepositoryLock, control: Control) -> None:
+        self._lock, self._control = lock, control
+        self._is_settled = False
+
+    def check(self) -> None:
+        """Raises what the control does, and RepositoryLocked."""
+        self._control.check()
+        if not self._is_settled:
+            self._is_settled = self._lock.settle_if_due()
 
 
 class _FromSnapshot(_Restore):

@@ -112,6 +112,16 @@ class RepositoryLock:
             self.release()
             raise
 
+    def settle_if_due(self) -> bool:
+        """As ``settle``, for who has something harmless to do meanwhile; False = the wait is not over, look later.
+
+        Reading is harmless: whoever places an exclusive lock waits as long before it removes anything, and sees ours.
+        """
+        if self._repository.clock.monotonic() - self._placed_at < SETTLE_SECONDS:
+            return False
+        self.settle()
+        return True
+
     def start_refreshing(self, *, every_seconds: float = REFRESH_SECONDS) -> None:
         """Keep the lock fresh on a thread of its own until ``release``. Once only; after workers were forked."""
         self._thread = threading.Thread(
