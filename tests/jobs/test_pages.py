@@ -67,7 +67,7 @@ def _address(name: str, subclient: Subclient) -> str:
     return reverse(name, args=(subclient.file_server.name, subclient.name))
 
 
-@pytest.mark.parametrize(("path", "most"), [("/", 23), ("/protect/", 13), ("/jobs/", 9), ("/restore/", 12)])
+@pytest.mark.parametrize(("path", "most"), [("/", 24), ("/protect/", 13), ("/jobs/", 9), ("/restore/", 12)])
 def test_lists_take_the_same_queries_for_two_rows_and_for_twelve(
     path: str, most: int, enter: Enter, subclient: Subclient, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
