@@ -24,9 +24,13 @@ _NOTHING: Final = Nothing()
 
 
 class ImageWriter(Protocol):
-    """Takes the image in order. ``piece`` is only valid during the call. Raises NoSpace and the like."""
+    """Takes the image in order, into memory of its own. Raises NoSpace and the like."""
 
-    def write(self, piece: memoryview) -> None: ...
+    def room(self) -> memoryview:
+        """Where the next bytes go, at least one; the same again as long as none were taken."""
+
+    def took(self, count: int) -> None:
+        """So many bytes lie at the beginning of the room now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,11 +101,11 @@ def _receive(
     operation: Operation, data: socket.socket, image: ImageWriter, progress: Callable[[int], None] | None
 ) -> int:
     """Bytes of the image, when the data has ended."""
-    buffer = memoryview(bytearray(_PIECE_BYTES))
     count = 0
     while True:
+        room = image.room()
         try:
-            come = data.recv_into(buffer)
+            come = data.recv_into(room, min(len(room), _PIECE_BYTES))
         except TimeoutError:
             operation.look()
             if operation.halted not in {None, HaltReason.SUCCESSFUL}:
@@ -121,7 +125,7 @@ def _receive(
             ) from error
         if not come:
             return count
-        image.write(buffer[:come])
+        image.took(come)
         count += come
         operation.moved()
         operation.session.check()

@@ -21,13 +21,17 @@ class MemoryImage:
     def __init__(self, content: bytes = b"") -> None:
         self.content = bytearray(content)
         self.reads: list[tuple[int, int]] = []
+        self._room = memoryview(bytearray(1 << 16))
 
     @property
     def size_bytes(self) -> int:
         return len(self.content)
 
-    def write(self, piece: memoryview) -> None:
-        self.content += piece
+    def room(self) -> memoryview:
+        return self._room
+
+    def took(self, count: int) -> None:
+        self.content += self._room[:count]
 
     def read(self, offset: int, length: int) -> bytes:
         self.reads.append((offset, length))

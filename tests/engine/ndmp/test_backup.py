@@ -177,7 +177,7 @@ def _follow(first: threading.Event, then: threading.Event) -> None:
 
 def test_a_full_disk_at_our_side_aborts_and_stays_what_it_is() -> None:
     class Full(MemoryImage):
-        def write(self, piece: memoryview) -> None:
+        def took(self, count: int) -> None:
             raise NoSpace("The medium is full.")
 
     with filer(Script(image=bytes(40 << 20))) as server, visit(server) as session:

@@ -242,9 +242,9 @@ class Breaking(MemoryImage):
         super().__init__()
         self._act = act
 
-    def write(self, piece: memoryview) -> None:
+    def took(self, count: int) -> None:
         self._act()
-        super().write(piece)
+        super().took(count)
 
 
 def test_a_server_that_is_killed_in_the_middle_looks_like_a_good_end_and_is_none(ndmp_host: NdmpHost) -> None:

@@ -165,19 +165,28 @@ class StreamWriter:
         self._full_at = 0
         self.size_bytes = 0
 
+    def room(self) -> memoryview:
+        """Where the next bytes go. Waits for a free window; raises what storing meets: NoSpace and the like."""
+        if self._window is None:
+            self._open_window(b"")
+        return self._view[self._filled : self._full_at]
+
+    def took(self, count: int) -> None:
+        """So many bytes lie at the beginning of the room now. Raises what storing meets."""
+        self.size_bytes += count
+        self._filled += count
+        if self._filled == self._full_at:
+            self._cut(at_end=False)
+
     def write(self, piece: Buffer) -> None:
-        """The next bytes; ``piece`` is only used during the call. Raises what storing meets: NoSpace and the like."""
+        """The next bytes, from elsewhere; ``piece`` is only used during the call. Raises what storing meets."""
         rest = memoryview(piece)
-        self.size_bytes += len(rest)
         while rest:
-            if self._window is None:
-                self._open_window(b"")
-            taken = min(len(rest), self._full_at - self._filled)
-            self._view[self._filled : self._filled + taken] = rest[:taken]
-            self._filled += taken
+            room = self.room()
+            taken = min(len(rest), len(room))
+            room[:taken] = rest[:taken]
+            self.took(taken)
             rest = rest[taken:]
-            if self._filled == self._full_at:
-                self._cut(at_end=False)
 
     def finish(self) -> StoredStream:
         """The stream has ended: store the rest, and wait until every blob has its place in a pack."""
