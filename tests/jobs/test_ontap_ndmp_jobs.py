@@ -22,7 +22,7 @@ from jobs.engine.snapshots.ontap_ndmp import OntapNdmpEngine
 from jobs.models import BackupCopy, CatalogState, Initiator, Job, JobState, Snapshot
 from jobs.rules.tokens import DumpDate, decode, encode
 from jobs.runner.references import ref_from_row
-from jobs.services import CannotLaunch, launch_backup_copy, launch_snapshot
+from jobs.services import CannotLaunch, launch_backup_copy, launch_snapshot, launch_undump
 from jobs.services.copy_states import DUMP_DATES
 from jobs.services.reconcile import launch_reconcile
 from jobs.services.revert import launch_revert
@@ -178,6 +178,20 @@ def test_an_older_snapshot_is_dumped_after_a_newer_one_was_taken(
     assert not any(
         "holds the files of that moment" in one for one in point_warnings(subclient.policy, are_points=False)
     )
+
+
+def test_V2_a_volume_comes_back_through_the_filer_to_where_it_was(
+    subclient: Subclient, server: Filer, cluster: OntapCluster
+) -> None:
+    """To the content path, and not to that of the snapshot, which nobody can write to."""
+    job = dump(subclient, server)
+    assert job.snapshot is not None
+    back = run(launch_undump(job.snapshot, in_place=True))
+    assert back.state == JobState.COMPLETED, picture()
+    assert bytes(server.got) == server.script.image
+    (recovery,) = [one for one in server.requests if isinstance(one, m.StartRecover)]
+    told = {name.destination_path for name in recovery.names}
+    assert told == {f"/{cluster.svm}/vol1".encode()}
 
 
 def test_a_snapshot_that_was_deleted_outside_is_skipped_and_reconciled(
