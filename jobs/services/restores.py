@@ -8,15 +8,15 @@ from collections.abc import Mapping, Sequence
 from django.db import transaction
 
 from jobs.engine.plan import Overwrite
-from jobs.models import How, Initiator, Job, Operation, Snapshot
+from jobs.models import How, Initiator, Job, Snapshot
 from jobs.restore_sources import Chosen, choose_source, reach_of
 from jobs.rules.restore_source import NoSource
 from jobs.services.dispatch import dispatch
 from jobs.services.errors import CannotLaunch
-from jobs.services.launch import Actor, create_job
-from jobs.services.restore_parameters import CHOSEN_COPY, EXPECTED, IN_PLACE, LIVE, columns, told
+from jobs.services.launch import Actor
+from jobs.services.restore_job import audit_restore, create_restore
+from jobs.services.restore_parameters import EXPECTED, LIVE, columns, told
 from jobs.services.undumps import refuse_dumps
-from policies import audit
 from policies.models import AccessNode, Copy
 
 
@@ -61,45 +61,26 @@ def launch_restore(
         chosen = choose_source(snapshot, paths=paths, wanted=source, node=node, within=within)
     if isinstance(chosen, NoSource):
         raise CannotLaunch(chosen.reason, hint="Choose another point, another copy or another node.")
-    job = create_job(
-        operation=Operation.RESTORE,
-        subclient=snapshot.subclient,
+    job = create_restore(
+        snapshot,
+        chosen,
+        paths=paths,
+        target=target,
+        in_place=in_place,
+        strip_prefix=strip_prefix,
+        overwrite=overwrite,
+        with_metadata=with_metadata,
+        dry_run=dry_run,
+        more={EXPECTED: expected} if expected else {},
+        source=source,
+        node=node,
         user=user,
         initiator=initiator,
         how=how,
-        snapshot=snapshot,
-        **columns(chosen),
-        parameters={
-            "paths": [path.hex() for path in paths],
-            "target": target,
-            "overwrite": overwrite.value,
-            "with_metadata": with_metadata,
-            "strip_prefix": strip_prefix.hex(),
-            "dry_run": dry_run,
-            **({IN_PLACE: True} if in_place else {}),
-            **({EXPECTED: expected} if expected else {}),
-            **told(chosen),
-            **({CHOSEN_COPY: source.pk} if source else {}),
-            **({"node": node.name} if node else {}),
-        },
     )
     if not dry_run:
-        _audit(job, user=user, how=how)
+        audit_restore(job, f", existing files: {overwrite.value}", user=user, how=how)
     return dispatch(job.pk)
-
-
-def _audit(job: Job, *, user: Actor, how: str) -> None:
-    """It writes over what is there: the trail keeps it beyond the job."""
-    given = job.parameters
-    what = f"{len(given['paths']):,} path{'' if len(given['paths']) == 1 else 's'}" if given["paths"] else "everything"
-    where = "in place" if given.get(IN_PLACE) else f"to {given['target']}"
-    audit.record(
-        action=audit.Action.OPERATED,
-        instance=job,
-        user=user,
-        how=how if how in audit.How.values else audit.How.SYSTEM,
-        sentence=f"Restore of {what} of {job.subclient_label} {where}, existing files: {given['overwrite']}: {job}",
-    )
 
 
 def read_instead(job_id: int, chosen: Chosen) -> None:

@@ -10,14 +10,14 @@ from django.db.models import QuerySet
 from jobs.dump_chains import dump_chain
 from jobs.engine.errors import NotInCopy
 from jobs.engine.plan import Overwrite
-from jobs.models import How, Initiator, Job, Operation, Snapshot
+from jobs.models import How, Initiator, Job, Snapshot
 from jobs.restore_sources import Chosen, choose_source
 from jobs.rules.restore_source import NoSource, SourceKind
 from jobs.services.dispatch import dispatch
 from jobs.services.errors import CannotLaunch
-from jobs.services.launch import Actor, create_job
-from jobs.services.restore_parameters import CHOSEN_COPY, DESTINATION, DIRECT, IN_PLACE, LIVE, columns, told
-from policies import audit
+from jobs.services.launch import Actor
+from jobs.services.restore_job import audit_restore, create_restore
+from jobs.services.restore_parameters import CHOSEN_COPY, DESTINATION, DIRECT, IN_PLACE, LIVE
 from policies.models import AccessNode, Copy, FileServer
 from policies.resolve import dump_stream_engines, is_dump_stream
 
@@ -59,30 +59,22 @@ def launch_undump(
     if not target.startswith("/") or ".." in target.split("/"):
         raise CannotLaunch(f"The target must be an absolute path on {there.name}, for example /vol/vol1/restored.")
     chosen = _choose(snapshot, paths, source)
-    job = create_job(
-        operation=Operation.RESTORE,
-        subclient=snapshot.subclient,
+    job = create_restore(
+        snapshot,
+        chosen,
+        paths=paths,
+        target=target,
+        in_place=in_place,
+        strip_prefix=b"" if in_place else strip_prefix,
+        overwrite=Overwrite.ALWAYS,
+        more={DESTINATION: {"id": there.pk, "name": there.name}, DIRECT: is_direct},
+        source=source,
+        node=node,
         user=user,
         initiator=initiator,
         how=how,
-        snapshot=snapshot,
-        **columns(chosen),
-        parameters={
-            "paths": [path.hex() for path in paths],
-            "target": target,
-            "overwrite": Overwrite.ALWAYS.value,
-            "with_metadata": True,
-            "strip_prefix": b"".hex() if in_place else strip_prefix.hex(),
-            "dry_run": False,
-            DESTINATION: {"id": there.pk, "name": there.name},
-            DIRECT: is_direct,
-            **({IN_PLACE: True} if in_place else {}),
-            **told(chosen),
-            **({CHOSEN_COPY: source.pk} if source else {}),
-            **({"node": node.name} if node else {}),
-        },
     )
-    _audit(job, there, user=user, how=how)
+    audit_restore(job, f" on {there.name}, which overwrites", user=user, how=how)
     return dispatch(job.pk)
 
 
@@ -173,16 +165,3 @@ def _kind_of(server: FileServer) -> str:
     chosen: Any = server.options.get("profile", _AS_IT_SAYS)
     found: Any = (server.last_test or {}).get("facts") or {}
     return str(found.get("profile", "") if chosen == _AS_IT_SAYS else chosen)
-
-
-def _audit(job: Job, there: FileServer, *, user: Actor, how: str) -> None:
-    given = job.parameters
-    what = f"{len(given['paths']):,} path{'' if len(given['paths']) == 1 else 's'}" if given["paths"] else "everything"
-    where = "in place" if given.get(IN_PLACE) else f"to {given['target']}"
-    audit.record(
-        action=audit.Action.OPERATED,
-        instance=job,
-        user=user,
-        how=how if how in audit.How.values else audit.How.SYSTEM,
-        sentence=f"Restore of {what} of {job.subclient_label} {where} on {there.name}, which overwrites: {job}",
-    )
