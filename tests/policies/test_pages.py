@@ -83,7 +83,7 @@ def test_a_list_costs_the_same_number_of_queries_however_long(admin: Client, nam
 
 
 @pytest.mark.parametrize(
-    ("name", "own"), [("file_server_detail", 7), ("media_detail", 25), ("policy_detail", 9), ("node_detail", 5)]
+    ("name", "own"), [("file_server_detail", 7), ("media_detail", 16), ("policy_detail", 9), ("node_detail", 5)]
 )
 def test_a_detail_page_costs_a_fixed_number_of_queries(admin: Client, name: str, own: int) -> None:
     configure(1)
