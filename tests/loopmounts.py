@@ -11,12 +11,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
+from jobs.engine.snapshots.tree_remove import remove_tree
 from tests.zfs_pool import NoPool, fresh_dataset, leave
 
 MKFS: dict[str, list[str]] = {
@@ -26,6 +28,7 @@ MKFS: dict[str, list[str]] = {
     "ext4": ["mkfs.ext4", "-q", "-F"],
 }
 MEBIBYTE = 2**20
+_CLUSTER = os.environ.get("SNAPCOPY_TEST_CEPHFS", "")
 SMALLEST = 320 * MEBIBYTE
 """mkfs.xfs refuses less than 300 MiB; image files are sparse, so nothing is really taken."""
 
@@ -43,6 +46,10 @@ def mounted(kind: str, folder: Path, *, size_bytes: int = SMALLEST, options: str
     folder.mkdir(parents=True, exist_ok=True)
     image, point = folder / "image", folder / "mount"
     point.mkdir()
+    if kind == "cephfs":
+        with _cluster_directory(folder) as directory:
+            yield directory
+        return
     if kind == "zfs":
         with _dataset(point, size_bytes):
             yield point
@@ -73,13 +80,33 @@ def require_machine(kind: str) -> None:
     """Raises CannotMount with the reason."""
     if os.geteuid() != 0:
         raise CannotMount("loop mounts need root")
-    if kind in ("tmpfs", "zfs"):
+    if kind in ("tmpfs", "zfs", "cephfs"):
         return
     if not os.path.exists("/dev/loop-control"):
         raise CannotMount("this kernel has no loop devices (/dev/loop-control)")
     for program in (MKFS[kind][0], "mount", "umount"):
         if shutil.which(program) is None:
             raise CannotMount(f"{program} is not installed")
+
+
+def cluster_mount() -> Path | None:
+    """Where a CephFS is mounted, if the one who runs the tests has one: ``SNAPCOPY_TEST_CEPHFS``."""
+    return Path(_CLUSTER) if _CLUSTER else None
+
+
+@contextmanager
+def _cluster_directory(folder: Path) -> Iterator[Path]:
+    """A fresh directory there, gone with its snapshots afterwards."""
+    if not _CLUSTER:
+        raise CannotMount("SNAPCOPY_TEST_CEPHFS names no mounted CephFS")
+    directory = Path(tempfile.mkdtemp(dir=_CLUSTER))
+    try:
+        yield directory
+    finally:
+        unmount_below(directory)
+        for snapshot in os.listdir(directory / ".snap"):
+            (directory / ".snap" / snapshot).rmdir()
+        remove_tree(str(directory))
 
 
 @contextmanager

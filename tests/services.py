@@ -24,7 +24,7 @@ MOST_PROCESSES = 4
 IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 
 if not IS_WORKER:
-    for _name in [name for name in os.environ if name.startswith("SNAPCOPY_")]:
+    for _name in [name for name in os.environ if name.startswith("SNAPCOPY_") and "_TEST_" not in name]:
         del os.environ[_name]
     os.environ["SNAPCOPY_HOME"] = tempfile.mkdtemp(prefix="sc-test-")
     os.environ["SNAPCOPY_SECRET_KEY"] = "only-for-tests-" + "x" * 40

@@ -48,7 +48,7 @@ def _zfs(mount: Path) -> dict[str, str]:
 
 def _script(mount: Path) -> dict[str, str]:
     lines = commands_of(write_documented_script(mount.parent), mount)
-    commands = {name.removesuffix("_command").capitalize(): line for name, line in lines.items()}
+    commands = {name.replace("_", " ").capitalize(): line for name, line in lines.items()}
     return {**commands, "Directory for the Test": str(mount)}
 
 

@@ -14,9 +14,12 @@ from jobs.engine.snapshots.base import SnapshotEngine
 from jobs.engine.snapshots.registry import ENGINES
 from tests.arrays import ontap_clusters, powerstore_arrays
 from tests.documented_script import commands_of, write_documented_script
+from tests.loopmounts import cluster_mount
 from tests.zfs_pool import dataset_at
 
 INSTALL = "contract"
+CLUSTER = cluster_mount()
+"""Where a CephFS is mounted (SNAPCOPY_TEST_CEPHFS); without one, nothing of it is collected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +84,7 @@ def _scripted(mount: Path) -> dict[str, object]:
     return {**commands_of(program, mount), "test_directory": str(mount)}
 
 
-DRIVERS = (
+DRIVERS: tuple[Driver, ...] = (
     Driver(engine="directory", mount="ext4", values=_beside),
     Driver(engine="directory", mount="tmpfs", values=_beside),
     Driver(engine="directory", mount="btrfs", values=_beside),
@@ -119,6 +122,17 @@ DRIVERS = (
         unfit=lambda mount: _scripted(mount) | {"test_directory": str(mount / "file")},
     ),
 )
+
+
+if CLUSTER:
+    DRIVERS += (
+        Driver(
+            engine="cephfs",
+            mount="cephfs",
+            values=lambda mount: {"directory": str(mount)},
+            unfit=lambda mount: {"directory": str(mount / "file")},
+        ),
+    )
 
 
 def place_of(driver: Driver, mount: Path) -> Place:

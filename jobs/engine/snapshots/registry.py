@@ -9,6 +9,8 @@ from typing import Any, Final
 from ..ndmp.profiles import GENERIC, Profile
 from .base import Capability, SnapshotEngine
 from .btrfs import BtrfsEngine, BtrfsOptions
+from .cephfs import MOST_SNAPSHOTS as MOST_CEPH_SNAPSHOTS
+from .cephfs import CephfsEngine, CephfsOptions
 from .directory import DirectoryEngine, DirectoryOptions
 from .ndmp import NdmpEngine
 from .ndmp_options import NdmpOptions, profile_of
@@ -77,6 +79,7 @@ ENGINES: Final[dict[str, EngineKind]] = {
         _kind(BtrfsEngine, BtrfsOptions),
         _kind(XfsEngine, XfsOptions),
         _kind(ZfsEngine, ZfsOptions),
+        _kind(CephfsEngine, CephfsOptions, snapshot_limit=MOST_CEPH_SNAPSHOTS),
         _kind(ScriptEngine, ScriptOptions),
         _kind(OntapEngine, OntapOptions, snapshot_limit=MOST_SNAPSHOTS, finds="Volumes"),
         _kind(

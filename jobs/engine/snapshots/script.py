@@ -38,18 +38,18 @@ class ScriptOptions:
 
     create_command: str = field(
         metadata={
-            "label": "Create",
+            "label": "Create command",
             "help": "Program with its arguments; no shell reads it. The snapshot's name and the content paths are "
             "added as arguments.",
             "command": True,
         }
     )
     list_command: str = field(
-        metadata={"label": "List", "help": "Prints the names of all snapshots, one a line.", "command": True}
+        metadata={"label": "List command", "help": "Prints the names of all snapshots, one a line.", "command": True}
     )
     path_command: str = field(
         metadata={
-            "label": "Path",
+            "label": "Path command",
             "help": "Gets a name and content paths, and prints for each path the directory where it is readable in "
             "that snapshot, one a line.",
             "command": True,
@@ -57,7 +57,7 @@ class ScriptOptions:
     )
     delete_command: str = field(
         metadata={
-            "label": "Delete",
+            "label": "Delete command",
             "help": "Gets a name. Only names that this installation made are ever given to it.",
             "command": True,
         }
