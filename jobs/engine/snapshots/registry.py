@@ -83,17 +83,17 @@ ENGINES: Final[dict[str, EngineKind]] = {
         _kind(ScriptEngine, ScriptOptions),
         _kind(OntapEngine, OntapOptions, snapshot_limit=MOST_SNAPSHOTS, finds="Volumes"),
         _kind(
+            PowerStoreEngine, PowerStoreOptions, snapshot_limit=PowerStoreEngine.most_snapshots, finds="File systems"
+        ),
+        _kind(
+            NdmpEngine, NdmpOptions, max_incrementals=GENERIC.highest_level, profile_of=profile_of, finds="File systems"
+        ),
+        _kind(
             OntapNdmpEngine,
             OntapNdmpOptions,
             snapshot_limit=MOST_SNAPSHOTS,
             profile_of=ontap_profile_of,
             finds="Volumes",
-        ),
-        _kind(
-            PowerStoreEngine, PowerStoreOptions, snapshot_limit=PowerStoreEngine.most_snapshots, finds="File systems"
-        ),
-        _kind(
-            NdmpEngine, NdmpOptions, max_incrementals=GENERIC.highest_level, profile_of=profile_of, finds="File systems"
         ),
     )
 }
