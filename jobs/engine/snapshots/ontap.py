@@ -55,8 +55,8 @@ class OntapEngine:
     name: ClassVar[str] = "ontap"
     label: ClassVar[str] = "NetApp ONTAP"
     summary: ClassVar[str] = (
-        "Snapshots of ONTAP volumes, by the cluster’s REST interface. Instant, each volume of one moment. Needs an "
-        "account on the cluster, and the SVM’s namespace mounted by NFS on the access nodes."
+        "Snapshots of ONTAP volumes, by the cluster’s REST interface. Instant, each volume of one moment. Needs a "
+        "login to the cluster, and the SVM’s namespace mounted by NFS on the access nodes."
     )
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
         {
