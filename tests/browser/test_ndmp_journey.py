@@ -7,6 +7,7 @@ tests/jobs/test_ndmp_journey.py, where no node is ever late.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -105,11 +106,11 @@ def _add_policy(page: Page) -> None:
 
 def _add_filer(page: Page, filer: NdmpHost) -> None:
     _open(page, reverse("policies:file_server_create"))
-    page.get_by_label("NDMP", exact=False).first.check()
+    page.get_by_role("radio", name=re.compile("^NDMP")).check()
     page.get_by_label("Address", exact=True).fill(filer.address)
     page.get_by_label("Name", exact=True).fill("filer1")
-    page.get_by_label("Account").fill(ACCOUNT)
-    page.get_by_label("Password").fill(ACCOUNT)
+    page.get_by_role("textbox", name=re.compile("^Account")).fill(ACCOUNT)
+    page.get_by_label("Password", exact=True).fill(ACCOUNT)
     for name in NODES:
         page.get_by_label(name, exact=True).check()
     page.get_by_role("button", name="Add the file server").click()
