@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
@@ -22,6 +23,7 @@ from jobs.engine.operations.restoring import files, from_snapshot, segments, wri
 from jobs.engine.operations.restoring.from_snapshot import OpenedSnapshot
 from jobs.engine.operations.restoring.items import FolderItem
 from jobs.engine.operations.restoring.source import Listing
+from jobs.engine.operations.snapshot_listing import list_snapshot
 from jobs.engine.plan import CopyPlan, Fate, Overwrite, RestorePlan, RestoreResult, SourceRoot, StoredPath
 from jobs.engine.snapshots.origins import OriginsWriter
 from tests.engine.repositories import PASSWORD, new_repository
@@ -178,6 +180,24 @@ def test_nothing_is_reached_through_a_link(inside: Path, target: Path, tmp_path:
     assert not target.exists()
     give_back([root_of(inside)], target)
     assert (target / "srv/data/way out").is_symlink()
+
+
+def test_nothing_of_the_snapshot_is_open_afterwards(inside: Path, target: Path) -> None:
+    """One that is mounted for its readers could not be unmounted."""
+    (inside / "folder").mkdir()
+    (inside / "folder" / "file").write_text("x")
+    give_back([root_of(inside)], target)
+    list_snapshot([root_of(inside)], STORED)
+    assert [path for path in open_paths() if path.startswith(str(inside))] == []
+
+
+def open_paths() -> list[str]:
+    """What this process has open."""
+    found = []
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            found.append(os.readlink(f"/proc/self/fd/{number}"))
+    return found
 
 
 def test_a_path_that_is_not_there_is_told_before_anything_is_written(inside: Path, target: Path) -> None:
