@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def test_choosing_another_engine_swaps_the_fields_in_place(visit: Visit) -> None
     expect(volume).to_be_visible()
     expect(page.get_by_label("Name", exact=True)).to_have_value("fs1")
     expect(page.get_by_label("Sessions at the same time")).to_have_value("7")
-    page.get_by_role("radio", name="Directory").check()
+    page.get_by_role("radio", name=re.compile("^Directory")).check()
     expect(volume).to_be_hidden()
     page.get_by_role("button", name="Add the file server").click()
     expect(page.get_by_text("was added")).to_be_visible()
