@@ -7,8 +7,8 @@ from jobs.engine.ids import SnapshotName, snapshot_name
 from jobs.engine.options import parse_options
 from jobs.engine.plan import Secret
 from jobs.engine.snapshots.base import SnapshotRef
-from jobs.engine.snapshots.powerstore import PowerStoreEngine
-from jobs.engine.snapshots.powerstore_options import PowerStoreOptions
+from jobs.engine.snapshots.powerstore.engine import PowerStoreEngine
+from jobs.engine.snapshots.powerstore.options import PowerStoreOptions
 
 from .powerstore_emulator import PASSWORD, PowerStore
 

@@ -8,9 +8,10 @@ import pytest
 
 from jobs.engine.errors import EngineUnsupported, InvalidOptions, Killed, SourceMissing, StorageBusy
 from jobs.engine.operations.copy_pipeline.process import fork_worker
-from jobs.engine.snapshots import powerstore_client, powerstore_reading
 from jobs.engine.snapshots.mounts import Mount
-from jobs.engine.snapshots.powerstore_shelf import MOST_FILE_SYSTEMS
+from jobs.engine.snapshots.powerstore import client as powerstore_client
+from jobs.engine.snapshots.powerstore import reading as powerstore_reading
+from jobs.engine.snapshots.powerstore.shelf import MOST_FILE_SYSTEMS
 from tests.loopmounts import LoopMount
 
 from .https_server import HERE

@@ -18,7 +18,7 @@ from jobs.engine.errors import (
     SourceUnavailable,
     StorageBusy,
 )
-from jobs.engine.snapshots.powerstore_errors import told
+from jobs.engine.snapshots.powerstore.errors import told
 
 from .certificates import certificate
 from .https_server import HERE, Answer, Fault, anything, serving, to

@@ -13,8 +13,8 @@ from jobs.engine.events import FreeRun
 from jobs.engine.options import parse_options
 from jobs.engine.plan import Secret
 from jobs.engine.snapshots.base import SnapshotRef
-from jobs.engine.snapshots.ontap import OntapEngine
-from jobs.engine.snapshots.ontap_options import OntapOptions
+from jobs.engine.snapshots.ontap.engine import OntapEngine
+from jobs.engine.snapshots.ontap.options import OntapOptions
 from tests.arrays.ontap_clusters import Clusters
 from tests.arrays.ontap_emulator import PASSWORD, OntapCluster
 from tests.arrays.ontap_state import StoredVolume

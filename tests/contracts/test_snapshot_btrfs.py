@@ -24,9 +24,9 @@ from jobs.engine.errors import (
     StorageBusy,
 )
 from jobs.engine.events import FreeRun
-from jobs.engine.snapshots.btrfs import BtrfsEngine, BtrfsOptions
-from jobs.engine.snapshots.btrfs_ioctl import nested_subvolumes, subvolume_info
-from jobs.engine.snapshots.btrfs_progs import BtrfsProgs
+from jobs.engine.snapshots.btrfs.engine import BtrfsEngine, BtrfsOptions
+from jobs.engine.snapshots.btrfs.ioctl import nested_subvolumes, subvolume_info
+from jobs.engine.snapshots.btrfs.progs import BtrfsProgs
 from tests.loopmounts import LoopMount
 
 from .snapshot_drivers import INSTALL, named
@@ -194,7 +194,7 @@ def test_a_snapshot_knows_the_subvolume_it_came_from(btrfs_mount: Path) -> None:
 AS_NOBODY = """
 import json, os, pwd, sys
 from pathlib import Path
-from jobs.engine.snapshots.btrfs import BtrfsEngine, BtrfsOptions
+from jobs.engine.snapshots.btrfs.engine import BtrfsEngine, BtrfsOptions
 os.setgroups([])
 os.setgid(pwd.getpwnam("nobody").pw_gid)
 os.setuid(pwd.getpwnam("nobody").pw_uid)

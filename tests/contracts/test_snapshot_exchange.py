@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from jobs.engine.events import FreeRun
-from jobs.engine.snapshots.btrfs import BtrfsEngine, BtrfsOptions
+from jobs.engine.snapshots.btrfs.engine import BtrfsEngine, BtrfsOptions
 from tests.odd_tree import build_odd_tree, describe_tree
 
 from .snapshot_drivers import INSTALL, named
@@ -69,8 +69,8 @@ KILLED_EXCHANGE = """
 import os, signal, sys
 from pathlib import Path
 from jobs.engine.events import FreeRun
-from jobs.engine.snapshots import btrfs_revert
-from jobs.engine.snapshots.btrfs import BtrfsEngine, BtrfsOptions
+from jobs.engine.snapshots.btrfs import revert as btrfs_revert
+from jobs.engine.snapshots.btrfs.engine import BtrfsEngine, BtrfsOptions
 
 def die(*_arguments, **_names):
     os.kill(os.getpid(), signal.SIGKILL)

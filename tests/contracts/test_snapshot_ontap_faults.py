@@ -18,7 +18,7 @@ from jobs.engine.errors import (
 from jobs.engine.options import parse_options
 from jobs.engine.plan import Secret
 from jobs.engine.snapshots.arrays.certificates import spaced
-from jobs.engine.snapshots.ontap_options import OntapOptions
+from jobs.engine.snapshots.ontap.options import OntapOptions
 from jobs.engine.snapshots.registry import ENGINES
 from tests.arrays.certificates import certificate
 from tests.arrays.https_server import HERE, Answer, Fault, anything, to
@@ -196,7 +196,7 @@ def test_a_test_stops_at_what_is_wrong_and_says_what_to_do(cluster: OntapCluster
 def test_a_node_without_the_client_is_told_what_to_install(
     cluster: OntapCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "jobs.engine.snapshots.ontap_client", raising=False)
+    monkeypatch.delitem(sys.modules, "jobs.engine.snapshots.ontap.client", raising=False)
     monkeypatch.setitem(sys.modules, "netapp_ontap", None)
     monkeypatch.setitem(sys.modules, "netapp_ontap.error", None)
     assert "ontap" in ENGINES

@@ -25,7 +25,7 @@ from jobs.engine.events import FreeRun
 from jobs.engine.ids import SnapshotName
 from jobs.engine.options import parse_options
 from jobs.engine.snapshots.base import SnapshotRef
-from jobs.engine.snapshots.script import ScriptEngine, ScriptOptions
+from jobs.engine.snapshots.script.engine import ScriptEngine, ScriptOptions
 from tests.documented_script import PAGE
 
 from .snapshot_drivers import INSTALL, named

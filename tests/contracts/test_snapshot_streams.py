@@ -15,7 +15,7 @@ import pytest
 from jobs.engine.errors import EngineError, Killed, NoSpace, SnapshotMissing, SourceUnavailable
 from jobs.engine.events import FreeRun
 from jobs.engine.snapshots.base import Capability, Replicated, SnapshotRef, Streamer
-from jobs.engine.snapshots.btrfs import BtrfsEngine, BtrfsOptions
+from jobs.engine.snapshots.btrfs.engine import BtrfsEngine, BtrfsOptions
 from jobs.engine.snapshots.channel import MOST_BYTES, Channel
 from jobs.engine.snapshots.registry import ENGINES
 from tests.loopmounts import LoopMount

@@ -21,8 +21,8 @@ from jobs.engine.errors import (
 )
 from jobs.engine.events import FreeRun
 from jobs.engine.snapshots.binding import bind_read_only, release
-from jobs.engine.snapshots.zfs import ZfsEngine, ZfsOptions
-from jobs.engine.snapshots.zfs_command import Zfs
+from jobs.engine.snapshots.zfs.command import Zfs
+from jobs.engine.snapshots.zfs.engine import ZfsEngine, ZfsOptions
 from tests.loopmounts import LoopMount
 from tests.zfs_pool import another_pool, zfs
 
@@ -112,7 +112,7 @@ def test_what_a_killed_reader_left_is_taken_away(world: World) -> None:
     ref = world.take(1)
     script = (
         "import os, signal, sys\nfrom pathlib import Path\n"
-        "from jobs.engine.snapshots.zfs import ZfsEngine, ZfsOptions\n"
+        "from jobs.engine.snapshots.zfs.engine import ZfsEngine, ZfsOptions\n"
         f"engine = ZfsEngine(ZfsOptions(dataset={world.dataset!r}, area=Path({str(world.area)!r})), {INSTALL!r})\n"
         "with engine.open(engine.list()[0]):\n    os.kill(os.getpid(), signal.SIGKILL)\n"
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jobs.engine.events import FreeRun
 from jobs.engine.snapshots.base import SnapshotRef
-from jobs.engine.snapshots.zfs import ZfsEngine, ZfsOptions
+from jobs.engine.snapshots.zfs.engine import ZfsEngine, ZfsOptions
 from tests.zfs_pool import dataset_at, zfs
 
 from .snapshot_drivers import INSTALL, named

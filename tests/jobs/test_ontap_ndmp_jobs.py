@@ -18,7 +18,7 @@ from jobs.engine.events import FreeRun
 from jobs.engine.ndmp import messages as m
 from jobs.engine.ndmp.values import ErrorCode, Pair
 from jobs.engine.plan import Secret
-from jobs.engine.snapshots.ontap_ndmp import OntapNdmpEngine
+from jobs.engine.snapshots.ontap.ndmp import OntapNdmpEngine
 from jobs.models import BackupCopy, CatalogState, Initiator, Job, JobState, Snapshot
 from jobs.rules.tokens import DumpDate, decode, encode
 from jobs.runner.references import ref_from_row

@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
-from jobs.engine.snapshots.btrfs import BtrfsEngine, BtrfsOptions
+from jobs.engine.snapshots.btrfs.engine import BtrfsEngine, BtrfsOptions
 from jobs.holds import holds_of
 from jobs.models import BackupCopy, CopyState, Job, JobState, Operation, Snapshot, SnapshotReplica, SnapshotState
 from jobs.rules.holds import Hold

@@ -15,7 +15,7 @@ from jobs.engine.ids import FileId, snapshot_name
 from jobs.engine.operations import backup_copy
 from jobs.engine.plan import CopyResult, SourceRoot, StoredPath
 from jobs.engine.snapshots.base import SnapshotRef
-from jobs.engine.snapshots.btrfs import BtrfsEngine, BtrfsOptions
+from jobs.engine.snapshots.btrfs.engine import BtrfsEngine, BtrfsOptions
 from tests.engine.copying import Copier, Recorder
 from tests.engine.repositories import PASSWORD, disk_at
 

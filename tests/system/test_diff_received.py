@@ -10,7 +10,7 @@ import pytest
 
 from jobs.engine.events import FreeRun
 from jobs.engine.snapshots.base import SnapshotRef
-from jobs.engine.snapshots.btrfs import BtrfsEngine, BtrfsOptions
+from jobs.engine.snapshots.btrfs.engine import BtrfsEngine, BtrfsOptions
 from tests.engine.repositories import PASSWORD
 from tests.interop.restic import Restic
 from tests.loopmounts import LoopMount

@@ -1,1 +1,1 @@
-"""Snapshot engines: one driver file each; none knows another."""
+"""Snapshot engines: a file or a folder each, none knows another; what several need lies here and in ``arrays``."""

@@ -8,23 +8,23 @@ from typing import Any, Final
 
 from ..ndmp.profiles import GENERIC, Profile
 from .base import Capability, SnapshotEngine
-from .btrfs import BtrfsEngine, BtrfsOptions
+from .btrfs.engine import BtrfsEngine, BtrfsOptions
 from .cephfs import MOST_SNAPSHOTS as MOST_CEPH_SNAPSHOTS
 from .cephfs import CephfsEngine, CephfsOptions
 from .directory import DirectoryEngine, DirectoryOptions
-from .ndmp import NdmpEngine
-from .ndmp_options import NdmpOptions, profile_of
-from .ontap import OntapEngine
-from .ontap_ndmp import OntapNdmpEngine
-from .ontap_ndmp_options import OntapNdmpOptions
-from .ontap_ndmp_options import profile_of as ontap_profile_of
-from .ontap_options import OntapOptions
-from .ontap_volumes import MOST_SNAPSHOTS
-from .powerstore import PowerStoreEngine
-from .powerstore_options import PowerStoreOptions
-from .script import ScriptEngine, ScriptOptions
+from .ndmp.engine import NdmpEngine
+from .ndmp.options import NdmpOptions, profile_of
+from .ontap.engine import OntapEngine
+from .ontap.ndmp import OntapNdmpEngine
+from .ontap.ndmp_options import OntapNdmpOptions
+from .ontap.ndmp_options import profile_of as ontap_profile_of
+from .ontap.options import OntapOptions
+from .ontap.volumes import MOST_SNAPSHOTS
+from .powerstore.engine import PowerStoreEngine
+from .powerstore.options import PowerStoreOptions
+from .script.engine import ScriptEngine, ScriptOptions
 from .xfs import XfsEngine, XfsOptions
-from .zfs import ZfsEngine, ZfsOptions
+from .zfs.engine import ZfsEngine, ZfsOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

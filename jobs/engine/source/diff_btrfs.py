@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from ..snapshots.btrfs_ioctl import SubvolumeInfo, file_system_id, subvolume_info
+from ..snapshots.btrfs.ioctl import SubvolumeInfo, file_system_id, subvolume_info
 from .diff import ChangedDirectory, DiffUnavailable, Range
 from .diff_btrfs_extents import changed_ranges
 from .diff_btrfs_paths import OldPaths, Placement

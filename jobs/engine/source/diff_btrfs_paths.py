@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from typing import Final
 
-from ..snapshots.btrfs_ioctl import SUBVOLUME_ROOT_INODE
+from ..snapshots.btrfs.ioctl import SUBVOLUME_ROOT_INODE
 from .diff import ChangedDirectory, ChangedEntry
 from .diff_btrfs_tree import find_names
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from ..snapshots.btrfs_ioctl import SUBVOLUME_ROOT_INODE
+from ..snapshots.btrfs.ioctl import SUBVOLUME_ROOT_INODE
 
 _SEARCH_V2: Final = 0xC0709411
 _KEY: Final = struct.Struct("<7Q4I4Q")

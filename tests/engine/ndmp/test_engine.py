@@ -17,8 +17,8 @@ from jobs.engine.ndmp.transfer import Direction
 from jobs.engine.options import parse_options
 from jobs.engine.plan import Secret
 from jobs.engine.snapshots.base import Capability, Dumper, DumpStreamer, Replicator, Reverter
-from jobs.engine.snapshots.ndmp import NdmpEngine
-from jobs.engine.snapshots.ndmp_options import NdmpOptions, ProfileChoice, profile_of
+from jobs.engine.snapshots.ndmp.engine import NdmpEngine
+from jobs.engine.snapshots.ndmp.options import NdmpOptions, ProfileChoice, profile_of
 from jobs.engine.snapshots.registry import ENGINES
 
 from .filer import HOME, PASSWORD, STRANGER, Filer, Script, filer
@@ -164,7 +164,7 @@ def test_test_tells_who_it_is_what_it_knows_and_that_data_gets_through() -> None
 def test_test_stops_at_what_does_not_work_and_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch, script: Script, changes: dict[str, object], step: str, words: str
 ) -> None:
-    monkeypatch.setattr("jobs.engine.snapshots.ndmp_test.WAITS", QUICK)
+    monkeypatch.setattr("jobs.engine.snapshots.ndmp.test.WAITS", QUICK)
     with filer(script) as server:
         report = engine(server, **changes).test()
     last = report.steps[-1]

@@ -23,8 +23,8 @@ from jobs.engine.ndmp.session import Session, Waits
 from jobs.engine.ndmp.transfer import DataPath, Direction
 from jobs.engine.ndmp.values import BackupAbility, WantedName
 from jobs.engine.plan import Secret
-from jobs.engine.snapshots.ndmp import NdmpEngine
-from jobs.engine.snapshots.ndmp_options import NdmpOptions
+from jobs.engine.snapshots.ndmp.engine import NdmpEngine
+from jobs.engine.snapshots.ndmp.options import NdmpOptions
 from tests.ndmp_server import ACCOUNT, PORT, NdmpHost
 
 from .clients import MemoryImage

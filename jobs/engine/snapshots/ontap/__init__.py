@@ -1,0 +1,1 @@
+"""NetApp ONTAP by its REST interface, read by NFS or dumped by NDMP."""

@@ -1,0 +1,1 @@
+"""Snapshots by four commands of the administrator's own."""

@@ -1,0 +1,1 @@
+"""Snapshots of ZFS datasets by the zfs command."""
