@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from jobs.engine.clock import SystemClock
-from jobs.engine.events import FreeRun, NullSink
+from jobs.engine.events import Event, FileFailed, FreeRun, NullSink
 from jobs.engine.media.board import MediaBoard
 from jobs.engine.media.cached import Cached
 from jobs.engine.media.layers import REMOTE, layered
@@ -21,6 +21,14 @@ from jobs.engine.operations import backup_copy, restore
 from jobs.engine.plan import CopyPlan, CopySettings, RestorePlan, Secret, SourceRoot, StoredPath
 from jobs.engine.repository.repository import Repository
 from jobs.engine.repository.snapshot_file import LATEST, find_snapshot_file
+
+
+class Strict(NullSink):
+    """What is left out makes no fast copy and no fast restore."""
+
+    def emit(self, event: Event) -> None:
+        if isinstance(event, FileFailed):
+            sys.exit(f"{event}")
 
 
 def main() -> None:
@@ -35,7 +43,7 @@ def main() -> None:
         secret_key=Secret(values["AWS_SECRET_ACCESS_KEY"]),
     )
     media = Cached(layered(open_s3(options), REMOTE, board=MediaBoard()), cache / "medium")
-    sink, control, clock = NullSink(), FreeRun(), SystemClock()
+    sink, control, clock = Strict(), FreeRun(), SystemClock()
     try:
         match sys.argv[1:]:
             case ["init"]:

@@ -153,11 +153,13 @@ class _Attempt:
             )
             store.close()
             self._writer().flush()
+            coordinator.publish()
+            stored = self._board.totals()
+            self._writer().require(stored["data_blobs"] + stored["tree_blobs"])
         except BaseException:
             store.abort()
             self._save_index()
             raise
-        coordinator.publish()
         result = self._commit(opened, tree, started_ns)
         self._save_state(opened, result.snapshot_file_id, coordinator.state_records)
         return result

@@ -7,7 +7,6 @@ The machinery is in ``dumping``.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -24,7 +23,6 @@ from ..plan import CopyPlan, CopyResult, Secret
 from ..repository.chunker import Chunker
 from ..repository.index_additions import IndexAdditions
 from ..repository.index_file import IndexWriter
-from ..repository.pack_writer import WrittenPack
 from ..repository.session import AppendSession
 from ..repository.snapshot_file import SnapshotFile, Summary, save_snapshot_file
 from .copy_pipeline.opening import Opened, Opening
@@ -84,7 +82,6 @@ class _Attempt:
         self._meter = Meter(sink=sink, control=control, clock=clock, also=self._watch_lock)
         self._trees = layout.DumpTrees(plan.taken_at_ns)
         self._opened: Opened | None = None
-        self._index_lock = threading.Lock()
         self._started_ns = clock.now_ns()
         self._writers = 1
 
@@ -130,6 +127,7 @@ class _Attempt:
             tree = self._trees.save(packs.save_tree)
             packs.close()
             index.flush()
+            index.require(packs.counts.data_blobs + packs.counts.tree_blobs)
         except BaseException:
             packs.abort()
             self._save_index(opened, index)
@@ -138,16 +136,11 @@ class _Attempt:
 
     def _packs_into(self, opened: Opened, index: IndexWriter) -> AppendSession:
         shared, settings = opened.shared, self._plan.settings
-
-        def keep(pack: WrittenPack) -> None:
-            with self._index_lock:
-                index.add(pack)
-
         packs = AppendSession(
             shared.repository,
             shared.index,
             shared.claims,
-            on_written=keep,
+            on_written=index.add,
             compression_level=settings.compression_level,
             pack_bytes=settings.pack_bytes,
             writers=self._writers,

@@ -169,6 +169,8 @@ class _Copy:
         )
         self._sink.emit(PhaseStarted(phase=PhaseName.COMMIT))
         self._index_writer.flush()
+        moved = self._board.totals()
+        self._index_writer.require(moved["data_blobs"] + moved["tree_blobs"])
         return self._commit(file, earlier, missing, walk.directories)
 
     def _earlier(self, file: SnapshotFile) -> _Earlier:

@@ -5,6 +5,7 @@ Parsing gives arrays, not objects: a million blobs take about a second. Looking 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,6 +15,7 @@ import numpy.typing as npt
 import orjson
 
 from ..clock import Clock, SystemClock
+from ..errors import RepositoryDamaged
 from ..ids import FileId
 from .crypto import SEAL_BYTES
 from .layout import BlobKind, FileKind, damaged, file_name
@@ -120,7 +122,11 @@ def write_index_file(
 
 
 class IndexWriter:
-    """Collects written packs and stores an index file now and then (FULL_BLOBS, FLUSH_SECONDS). Not thread-safe."""
+    """Collects written packs and stores an index file now and then (FULL_BLOBS, FLUSH_SECONDS).
+
+    Thread-safe: packs are told of by whichever thread wrote them, also while an index file is on its way to the
+    medium. One that fails loses nothing: its packs are in the next. ``on_stored`` is called by one thread at a time.
+    """
 
     def __init__(
         self,
@@ -137,23 +143,39 @@ class IndexWriter:
         self._on_stored = on_stored
         self._entries: list[str] = []
         self._blobs = 0
+        self._lock = threading.RLock()
+        self._indexed_blobs = 0
         self.stored: list[FileId] = []
 
     def add(self, pack: WrittenPack) -> None:
         """``pack`` must be durable. May store an index file."""
-        self._entries.append(pack.index_entry)
-        self._blobs += pack.blobs
-        if self._blobs >= self._full_blobs or self._is_old():
-            self.flush()
+        with self._lock:
+            self._entries.append(pack.index_entry)
+            self._blobs += pack.blobs
+            if self._blobs >= self._full_blobs or self._is_old():
+                self.flush()
 
     def flush(self) -> None:
         """Store what was collected, however little; nothing if there is nothing."""
-        if not self._entries:
-            return
-        file_id = write_index_file(self._repository, self._entries, on_stored=self._on_stored)
-        self._entries, self._blobs = [], 0
-        self._flushed = self._clock.monotonic()
-        self.stored.append(file_id)
+        with self._lock:
+            if not self._entries:
+                return
+            file_id = write_index_file(self._repository, self._entries, on_stored=self._on_stored)
+            self._indexed_blobs += self._blobs
+            self._entries, self._blobs = [], 0
+            self._flushed = self._clock.monotonic()
+            self.stored.append(file_id)
+
+    def require(self, blobs: int) -> None:
+        """So many were stored, and all of them are in index files. The last look before a snapshot file names them.
+
+        Raises RepositoryDamaged: nothing that cannot be restored is ever called a copy.
+        """
+        if self._indexed_blobs != blobs:
+            raise RepositoryDamaged(
+                f"Of {blobs:,} pieces stored, {self._indexed_blobs:,} are in the index; nothing is committed.",
+                hint="Resubmit the job. If it comes again, report it: the error is SnapCopy’s, not the medium’s.",
+            )
 
     def _is_old(self) -> bool:
         now = self._clock.monotonic()
