@@ -8,10 +8,10 @@ from types import ModuleType
 from ...errors import EngineUnsupported
 
 
-def load(module: str, *, package: str, extra: str) -> ModuleType:
+def load(module: str, *, package: str) -> ModuleType:
     """Import ``module``, one of ours that needs ``package``.
 
-    Raises EngineUnsupported that names what to install: pip's ``extra`` of this product.
+    Raises EngineUnsupported that names what to install: the package itself, for an index may hold another “snapcopy”.
     """
     try:
         return import_module(module)
@@ -20,5 +20,5 @@ def load(module: str, *, package: str, extra: str) -> ModuleType:
             raise
         raise EngineUnsupported(
             f"This node lacks the Python package “{package}”.",
-            hint=f"On the access node: pip install 'snapcopy[{extra}]', then restart its worker.",
+            hint=f"On the access node: .venv/bin/pip install {package}. Then restart its worker.",
         ) from error

@@ -77,7 +77,7 @@ class OntapEngine:
 
     def connect(self) -> OntapClient:
         """A connection of its own. Raises EngineUnsupported where the maker's client is not installed."""
-        module = load(f"{__package__}.client", package="netapp-ontap", extra="ontap")
+        module = load(f"{__package__}.client", package="netapp-ontap")
         client: OntapClient = module.OntapClient(self.options, self.clock)
         return client
 

@@ -108,5 +108,5 @@ class PowerStoreClient:
 
 def open_array(settings: ArraySettings) -> object:
     """In the process of its own: what answers the calls. Raises EngineUnsupported."""
-    made: object = load(f"{__package__}.array", package="PyPowerStore", extra="powerstore").Array(settings)
+    made: object = load(f"{__package__}.array", package="PyPowerStore").Array(settings)
     return made
