@@ -25,6 +25,7 @@ DAEMON_SECONDS: Final = 15.0
 BUSY_SECONDS: Final = 2.0
 _FOLDER: Final = "snapcopy-zfs-"
 _LOCK: Final = Path(tempfile.gettempdir()) / "snapcopy-tests-zfs.lock"
+_USERS: Final = Path(tempfile.gettempdir()) / "snapcopy-tests-zfs.users"
 _PID: Final = Path(tempfile.gettempdir()) / "snapcopy-tests-zfs.pid"
 _numbers: Final = count(1)
 _process: Final = ExitStack()
@@ -132,18 +133,29 @@ def _new_pool() -> Iterator[str]:
 
 @contextmanager
 def _daemon() -> Iterator[None]:
-    """ZFS answers while the block runs."""
+    """ZFS answers while the block runs. Whoever leaves last ends it."""
+    users = os.open(_USERS, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        with _alone():
+            if not _answers():
+                _start()
+            _sweep()
+            fcntl.flock(users, fcntl.LOCK_SH)
+        yield
+        with _alone(), contextlib.suppress(BlockingIOError):
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _stop()
+    finally:
+        os.close(users)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """No other test process starts or ends the daemon meanwhile: a short while, whoever uses it."""
     lock = os.open(_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not _answers():
-            _start()
-        _sweep()
-        fcntl.flock(lock, fcntl.LOCK_SH)
         yield
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _stop()
     finally:
         os.close(lock)
 

@@ -11,7 +11,7 @@ import pytest
 from jobs.engine.events import FreeRun
 from jobs.engine.plan import CopyResult, SourceRoot, StoredPath, Trust
 from jobs.engine.snapshots.base import SnapshotEngine, SnapshotRef
-from tests.contracts.snapshot_drivers import DRIVERS, Driver, Place, named, place_of
+from tests.contracts.snapshot_drivers import DRIVERS, WHOLE_SECONDS, Driver, Place, named, place_of
 from tests.engine.copying import Copier, grow_tree
 from tests.loopmounts import LoopMount
 from tests.odd_tree import build_odd_tree
@@ -39,8 +39,9 @@ def copier(tmp_path: Path) -> Copier:
 
 
 def take(engine: SnapshotEngine, place: Place, n: int) -> SnapshotRef:
-    """A snapshot whose files are older than the clock's grain."""
-    time.sleep(0.025)
+    """A snapshot whose files are older than the clock's grain: two seconds where times have no fraction."""
+    is_coarse = n == 1 and place.driver.mount in WHOLE_SECONDS
+    time.sleep(2.05 if is_coarse else 0.025)
     return engine.create(named(n), [str(place.content)], FreeRun())
 
 
