@@ -36,14 +36,15 @@ _children: list[tuple[embedded.Server, subprocess.Popen[bytes]]] = []
 
 @pytest.hookimpl(wrapper=True)
 def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object]:
-    """The whole suite runs in as many processes as there are cores, up to four; a few tests run in this one.
+    """The whole suite runs in one process more than there are cores, up to four: half of it waits for others. A few
+    tests run in this one.
 
     Whatever is said about ``-n``, ``--collect-only`` or a debugger wins.
     """
     option = config.option
     whole = config.args_source is not pytest.Config.ArgsSource.ARGS and not option.keyword and not option.markexpr
     if whole and not IS_WORKER and option.numprocesses is None and not (option.usepdb or option.collectonly):
-        option.numprocesses = min(os.cpu_count() or 1, MOST_PROCESSES)
+        option.numprocesses = min((os.cpu_count() or 1) + 1, MOST_PROCESSES)
         option.dist = "worksteal"
     return (yield)
 
