@@ -152,8 +152,11 @@ def test_a_server_that_dies_is_started_again(folder: Path) -> None:
         product.wait_until_up()
         for name in ("postgres", "valkey", "gunicorn"):
             os.kill(_child_called(product, name), signal.SIGKILL)
-        for name in ("Postgres", "Valkey", "web"):
-            assert f"{name} ended by signal 9" in product.wait_for_line(re.compile(f"^{name} ended.*"))[0]
+        ended = {product.wait_for_line(re.compile(r"^(\w+) ended by signal 9"))[1] for _ in range(3)}
+        assert ended == {"Postgres", "Valkey", "web"}
+        wait_for(
+            lambda: all(f"{name} started again" in product.said for name in ended), seconds=30, what="all are back"
+        )
 
 
 def test_sample_data_is_built_within_a_minute_and_only_once(folder: Path) -> None:
