@@ -12,15 +12,17 @@ import pytest
 
 from jobs.engine.clock import SystemClock
 from jobs.engine.errors import MediaUnavailable, RepositoryDamaged
-from jobs.engine.events import FreeRun
+from jobs.engine.events import FreeRun, NullSink
 from jobs.engine.ids import BlobId
 from jobs.engine.media.base import Buffer, Media
 from jobs.engine.media.wrapping import Wrapper
-from jobs.engine.operations import backup_copy
+from jobs.engine.operations import backup_copy, check
+from jobs.engine.operations.check import CheckPlan
 from jobs.engine.repository import index_file
 from jobs.engine.repository.index_file import IndexWriter
 from jobs.engine.repository.index_load import load_index
 from jobs.engine.repository.layout import BlobKind
+from jobs.engine.repository.pack_writer import WrittenPack
 from jobs.engine.repository.repository import Repository
 from tests.interop.restic import Restic
 
@@ -130,4 +132,30 @@ def test_a_copy_of_large_files_to_a_slow_medium_is_whole(tmp_path: Path, monkeyp
         (source / f"large-{number}").write_bytes(os.urandom(24 << 20))
     media = BusyIndex(disk_at(copier.path))
     backup_copy.run(copier.plan(source, pack_bytes=1 << 20), media, PASSWORD, copier.sink, FreeRun(), SystemClock())
+    assert Restic(repository=copier.path).attempt("check", "--read-data").returncode == 0
+
+
+def test_a_copy_of_before_that_lacks_a_pack_is_found_by_a_check_and_whole_after_a_full_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copier, source = Copier(tmp_path), tmp_path / "source"
+    source.mkdir()
+    for number in range(20):
+        (source / f"file-{number}").write_bytes(os.urandom(200_000))
+    with monkeypatch.context() as patched:
+        add, forgotten = IndexWriter.add, list[WrittenPack]()
+
+        def forget_one(writer: IndexWriter, pack: WrittenPack) -> None:
+            if pack.kind is BlobKind.DATA and not forgotten:
+                forgotten.append(pack)
+            else:
+                add(writer, pack)
+
+        patched.setattr(IndexWriter, "add", forget_one)
+        patched.setattr(IndexWriter, "require", lambda *_: None)
+        copier.run(copier.plan(source, pack_bytes=1 << 20))
+    looked = check.run(CheckPlan(), disk_at(copier.path), PASSWORD, NullSink(), FreeRun(), SystemClock())
+    assert not looked.ok
+    assert looked.problems
+    copier.run(copier.plan(source, with_state=False))
     assert Restic(repository=copier.path).attempt("check", "--read-data").returncode == 0
