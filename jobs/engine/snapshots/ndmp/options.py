@@ -18,6 +18,24 @@ from ...ndmp.values import Pair
 from ...plan import Secret
 
 MOST_PORTS: Final = 1_000
+DIRECTION: Final = {
+    "label": "Data connection",
+    "choice_labels": {
+        Direction.WE_LISTEN: "The file server connects to the access node",
+        Direction.FILER_LISTENS: "The access node connects to the file server",
+    },
+    "help": "Which of the two a firewall lets through.",
+}
+LISTEN_HOST: Final = {
+    "label": "Address of the node for data",
+    "help": "An IPv4 address of the access node. Empty: the one it reaches the file server by.",
+}
+PORTS: Final = {
+    "label": "Ports of the node for data",
+    "help": "Like 10001-10020, where a firewall needs to know them: at least one for each session. Empty: any "
+    "free port.",
+}
+"""What the form says of the way of the data, for every engine that dumps."""
 _PORTS: Final = re.compile(r"\s*([0-9]{1,5})(?:\s*-\s*([0-9]{1,5}))?\s*\Z")
 
 
@@ -105,14 +123,7 @@ class NdmpOptions:
     )
     direction: Direction = field(
         default=Direction.WE_LISTEN,
-        metadata={
-            "label": "Data connection",
-            "choice_labels": {
-                Direction.WE_LISTEN: "The file server connects to the access node",
-                Direction.FILER_LISTENS: "The access node connects to the file server",
-            },
-            "help": "Which of the two a firewall lets through.",
-        },
+        metadata=DIRECTION,
     )
     data_addresses: tuple[str, ...] = field(
         default=(),
@@ -124,18 +135,11 @@ class NdmpOptions:
     )
     listen_host: str | None = field(
         default=None,
-        metadata={
-            "label": "Address of the node for data",
-            "help": "An IPv4 address of the access node. Empty: the one it reaches the file server by.",
-        },
+        metadata=LISTEN_HOST,
     )
     ports: str | None = field(
         default=None,
-        metadata={
-            "label": "Ports of the node for data",
-            "help": "Like 10001-10020, where a firewall needs to know them: at least one for each session. Empty: any "
-            "free port.",
-        },
+        metadata=PORTS,
     )
 
     def __post_init__(self) -> None:

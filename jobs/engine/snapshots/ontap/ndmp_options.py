@@ -12,52 +12,27 @@ from ...ndmp.session import DEFAULT_PORT
 from ...ndmp.transfer import Direction
 from ...plan import Secret
 from ..arrays.certificates import checked_fingerprint
-from ..ndmp.options import NdmpOptions, ProfileChoice
-from .options import OntapOptions
+from ..ndmp.options import DIRECTION, LISTEN_HOST, PORTS, NdmpOptions, ProfileChoice
+from .options import CA_FILE, FINGERPRINT, ClusterOptions, OntapOptions
 
 _NOWHERE: Final = Path("/")
 """Nothing is mounted: what the cluster calls / is never looked at on a node."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OntapNdmpOptions:
+class OntapNdmpOptions(ClusterOptions):
     """The cluster's REST interface as in :class:`.options.OntapOptions`, and the SVM's NDMP service."""
 
-    host: str = field(
-        metadata={
-            "label": "Management address",
-            "help": "Name or address of the cluster’s management interface, or of the SVM’s own, like cluster1.",
-        }
-    )
-    port: int = field(
-        default=443, metadata={"label": "Port", "minimum": 1, "maximum": 65_535, "help": "443 nearly everywhere."}
-    )
     svm: str = field(
         metadata={"label": "Storage VM", "help": "The SVM that has the volumes, like svm1: “vserver show” lists them."}
     )
-    account: str = field(
-        default="snapcopy",
-        metadata={
-            "label": "Account",
-            "help": "An account for the REST interface (http). The documentation lists what its role needs.",
-        },
-    )
-    password: Secret = field(metadata={"label": "Password", "help": "Of that account. It is kept encrypted."})
     ca_file: Path | None = field(
         default=None,
-        metadata={
-            "label": "Certificates to trust",
-            "help": "A PEM file on the access nodes with the authority of the cluster’s certificate. Empty: those that "
-            "the system trusts.",
-        },
+        metadata=CA_FILE,
     )
     fingerprint: str | None = field(
         default=None,
-        metadata={
-            "label": "Fingerprint",
-            "help": "SHA-256 of the cluster’s own certificate: exactly that one is trusted, whoever signed it. Test "
-            "shows it where nothing is trusted yet.",
-        },
+        metadata=FINGERPRINT,
     )
     timeout_seconds: int = field(
         default=120,
@@ -86,14 +61,7 @@ class OntapNdmpOptions:
     )
     direction: Direction = field(
         default=Direction.WE_LISTEN,
-        metadata={
-            "label": "Data connection",
-            "choice_labels": {
-                Direction.WE_LISTEN: "The file server connects to the access node",
-                Direction.FILER_LISTENS: "The access node connects to the file server",
-            },
-            "help": "Which of the two a firewall lets through.",
-        },
+        metadata=DIRECTION,
     )
     data_addresses: tuple[str, ...] = field(
         default=(),
@@ -105,18 +73,11 @@ class OntapNdmpOptions:
     )
     listen_host: str | None = field(
         default=None,
-        metadata={
-            "label": "Address of the node for data",
-            "help": "An IPv4 address of the access node. Empty: the one it reaches the file server by.",
-        },
+        metadata=LISTEN_HOST,
     )
     ports: str | None = field(
         default=None,
-        metadata={
-            "label": "Ports of the node for data",
-            "help": "Like 10001-10020, where a firewall needs to know them: at least one for each session. Empty: any "
-            "free port.",
-        },
+        metadata=PORTS,
     )
 
     def __post_init__(self) -> None:

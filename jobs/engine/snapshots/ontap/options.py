@@ -14,9 +14,21 @@ MOST_LABEL: Final = 31
 """Characters of a SnapMirror label, as the maker's client demands."""
 
 
+CA_FILE: Final = {
+    "label": "Certificates to trust",
+    "help": "A PEM file on the access nodes with the authority of the cluster’s certificate. Empty: those that the "
+    "system trusts.",
+}
+FINGERPRINT: Final = {
+    "label": "Fingerprint",
+    "help": "SHA-256 of the cluster’s own certificate: exactly that one is trusted, whoever signed it. Test shows it "
+    "where nothing is trusted yet.",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OntapOptions:
-    """One storage VM (SVM), and the directory of the access nodes that its namespace is mounted at."""
+class ClusterOptions:
+    """Where the REST interface of a cluster answers, and as whom to come: the beginning of each form of ONTAP."""
 
     host: str = field(
         metadata={
@@ -41,6 +53,12 @@ class OntapOptions:
         },
     )
     password: Secret = field(metadata={"label": "Password", "help": "Of that account. It is kept encrypted."})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OntapOptions(ClusterOptions):
+    """One storage VM (SVM), and the directory of the access nodes that its namespace is mounted at."""
+
     namespace_mount: Path = field(
         metadata={
             "label": "Mounted at",
@@ -50,19 +68,11 @@ class OntapOptions:
     )
     ca_file: Path | None = field(
         default=None,
-        metadata={
-            "label": "Certificates to trust",
-            "help": "A PEM file on the access nodes with the authority of the cluster’s certificate. Empty: those that "
-            "the system trusts.",
-        },
+        metadata=CA_FILE,
     )
     fingerprint: str | None = field(
         default=None,
-        metadata={
-            "label": "Fingerprint",
-            "help": "SHA-256 of the cluster’s own certificate: exactly that one is trusted, whoever signed it. Test "
-            "shows it where nothing is trusted yet.",
-        },
+        metadata=FINGERPRINT,
     )
     snapmirror_label: str | None = field(
         default=None,
