@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from jobs.engine.processes import is_running
 from snapcopy_site.lib.home import Home
 
 LOCK_WAIT_SECONDS: Final = 60.0
@@ -28,7 +29,7 @@ def take_lock(home: Home, *, say: Callable[[str], None]) -> int:
     said = False
     while not _try_lock(lock):
         running = _read_state(home.state)
-        if running is None or _is_alive(int(str(running["pid"]))):
+        if running is None or is_running(int(str(running["pid"]))):
             raise _runs_already(home, running)
         if time.monotonic() > ends_at:
             raise CannotStart(f"the servers of an earlier start on {home.path} do not end.")
@@ -66,7 +67,7 @@ def write_state(home: Home, *, url: str) -> None:
 def running_url(home: Home) -> str | None:
     """Where the product that runs on this home can be opened; None when none runs."""
     state = _read_state(home.state)
-    return str(state["url"]) or None if state and _is_alive(int(str(state["pid"]))) else None
+    return str(state["url"]) or None if state and is_running(int(str(state["pid"]))) else None
 
 
 def _is_locked(path: Path) -> bool:
@@ -94,13 +95,3 @@ def _read_state(path: Path) -> dict[str, object] | None:
     except (FileNotFoundError, json.JSONDecodeError):
         return None
     return state if isinstance(state, dict) else None
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
