@@ -173,6 +173,16 @@ def btrfs_mount(loop_mount: LoopMount) -> Path:
     return loop_mount("btrfs")
 
 
+@pytest.fixture(scope="module")
+def module_btrfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One for all tests of a module, as what emulated arrays keep their volumes on."""
+    try:
+        with mounted("btrfs", tmp_path_factory.mktemp("loop")) as mount:
+            yield mount
+    except CannotMount as reason:
+        pytest.skip(f"no btrfs loop mount here: {reason}")
+
+
 @pytest.fixture
 def xfs_mount(loop_mount: LoopMount) -> Path:
     return loop_mount("xfs")

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-
-from tests.loopmounts import CannotMount, mounted
 
 from .powerstore_emulator import PowerStore, emulated
 
 
 @pytest.fixture(scope="module")
-def shared_powerstore(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PowerStore]:
-    try:
-        with (
-            mounted("btrfs", tmp_path_factory.mktemp("powerstore")) as mount,
-            emulated(mount, "fs1", "fs2") as array,
-        ):
-            yield array
-    except CannotMount as reason:
-        pytest.skip(f"no btrfs loop mount here: {reason}")
+def shared_powerstore(module_btrfs: Path) -> Iterator[PowerStore]:
+    with emulated(module_btrfs, "fs1", "fs2") as array:
+        yield array
 
 
 @pytest.fixture

@@ -5,6 +5,6 @@ from __future__ import annotations
 from tests.arrays.ontap_clusters import stop_clusters
 from tests.arrays.powerstore_arrays import stop_arrays
 
-from .ontap_place import cluster, clusters, ontap_btrfs, volume
+from .ontap_place import cluster, clusters, volume
 
-__all__ = ["cluster", "clusters", "ontap_btrfs", "stop_arrays", "stop_clusters", "volume"]
+__all__ = ["cluster", "clusters", "stop_arrays", "stop_clusters", "volume"]

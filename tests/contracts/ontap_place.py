@@ -18,25 +18,15 @@ from jobs.engine.snapshots.ontap.options import OntapOptions
 from tests.arrays.ontap_clusters import Clusters
 from tests.arrays.ontap_emulator import PASSWORD, OntapCluster
 from tests.arrays.ontap_state import StoredVolume
-from tests.loopmounts import CannotMount, mounted
 
 from .snapshot_drivers import INSTALL, named
 
 RUN: Final = FreeRun()
 
 
-@pytest.fixture(scope="module")
-def ontap_btrfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    try:
-        with mounted("btrfs", tmp_path_factory.mktemp("ontap")) as mount:
-            yield mount
-    except CannotMount as reason:
-        pytest.skip(f"no btrfs loop mount here: {reason}")
-
-
 @pytest.fixture
-def clusters(ontap_btrfs: Path) -> Iterator[Clusters]:
-    made = Clusters(ontap_btrfs)
+def clusters(module_btrfs: Path) -> Iterator[Clusters]:
+    made = Clusters(module_btrfs)
     yield made
     made.stop()
 

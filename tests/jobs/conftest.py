@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from jobs.engine.operations.copy_pipeline.worker import Worker
 from policies.models import AccessNode, Subclient
 from tests.jobs.farm import Farm, configure, until
 
@@ -37,3 +39,15 @@ def large_subclient(transactional_db: None, tmp_path: Path, large_tree: Path) ->
     made.content_paths = [str(large_tree)]
     made.save()
     return made
+
+
+@pytest.fixture
+def slow_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Directories take their time in the node's processes, which inherit this: a copy is caught in the middle."""
+    real = Worker.step
+
+    def step(self: Worker) -> None:
+        time.sleep(0.05)
+        real(self)
+
+    monkeypatch.setattr(Worker, "step", step)

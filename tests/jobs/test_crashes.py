@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from django.conf import settings
 from django.db import connection
 
 from jobs import queues
-from jobs.engine.operations.copy_pipeline.worker import Worker
 from jobs.models import BackupCopy, CopyState, Job, JobAttempt, JobState
 from jobs.runner import attempt, guard
 from jobs.services import kill_job, launch_backup_copy, launch_snapshot, resume_job, suspend_job
@@ -23,19 +21,7 @@ from policies.models import AccessNode, Subclient
 from tests.interop.restic import Restic
 from tests.jobs.farm import PASSWORD, Farm, configure, is_alive, is_copying, parent_of, picture, reach, until, wait
 
-pytestmark = [pytest.mark.slow, pytest.mark.interop]
-
-
-@pytest.fixture(autouse=True)
-def slow_copies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Directories take their time in the node's processes, which inherit this: a copy is caught in the middle."""
-    real = Worker.step
-
-    def step(self: Worker) -> None:
-        time.sleep(0.05)
-        real(self)
-
-    monkeypatch.setattr(Worker, "step", step)
+pytestmark = [pytest.mark.slow, pytest.mark.interop, pytest.mark.usefixtures("slow_copies")]
 
 
 @pytest.fixture

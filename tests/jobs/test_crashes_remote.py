@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
-from jobs.engine.operations.copy_pipeline.worker import Worker
 from jobs.models import JobState
 from jobs.services import launch_backup_copy, launch_snapshot
 from policies.models import Media, Subclient
@@ -18,19 +16,7 @@ from tests.contracts.media_drivers import S3, SFTP, Driver
 from tests.interop.stock_ways import WAYS
 from tests.jobs.farm import PASSWORD, Farm, is_copying, picture, reach, until, wait
 
-pytestmark = [pytest.mark.slow, pytest.mark.interop]
-
-
-@pytest.fixture(autouse=True)
-def slow_copies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Directories take their time in the node's processes, which inherit this: a copy is caught in the middle."""
-    real = Worker.step
-
-    def step(self: Worker) -> None:
-        time.sleep(0.05)
-        real(self)
-
-    monkeypatch.setattr(Worker, "step", step)
+pytestmark = [pytest.mark.slow, pytest.mark.interop, pytest.mark.usefixtures("slow_copies")]
 
 
 @pytest.mark.parametrize("driver", [S3, SFTP], ids=lambda driver: driver.name)

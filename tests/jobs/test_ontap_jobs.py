@@ -40,25 +40,15 @@ from tests.factories import make_user
 from tests.job_factories import make_node
 from tests.jobs.farm import configure, picture
 from tests.jobs.here import run
-from tests.loopmounts import CannotMount, mounted
 
 pytestmark = pytest.mark.system
 
 FILES: Final = 12
 
 
-@pytest.fixture(scope="module")
-def btrfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    try:
-        with mounted("btrfs", tmp_path_factory.mktemp("ontap")) as mount:
-            yield mount
-    except CannotMount as reason:
-        pytest.skip(f"no btrfs loop mount here: {reason}")
-
-
 @pytest.fixture
-def clusters(btrfs: Path) -> Iterator[Clusters]:
-    made = Clusters(btrfs)
+def clusters(module_btrfs: Path) -> Iterator[Clusters]:
+    made = Clusters(module_btrfs)
     yield made
     made.stop()
 

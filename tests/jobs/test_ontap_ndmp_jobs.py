@@ -38,23 +38,13 @@ from tests.factories import make_user
 from tests.job_factories import make_node
 from tests.jobs.farm import configure, picture
 from tests.jobs.here import run
-from tests.loopmounts import CannotMount, mounted
 
 pytestmark = pytest.mark.system
 
 
-@pytest.fixture(scope="module")
-def btrfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    try:
-        with mounted("btrfs", tmp_path_factory.mktemp("ontap")) as mount:
-            yield mount
-    except CannotMount as reason:
-        pytest.skip(f"no btrfs loop mount here: {reason}")
-
-
 @pytest.fixture
-def cluster(btrfs: Path) -> Iterator[OntapCluster]:
-    clusters = Clusters(btrfs)
+def cluster(module_btrfs: Path) -> Iterator[OntapCluster]:
+    clusters = Clusters(module_btrfs)
     made = clusters()
     made.polls = 0
     made.add_volume("vol1")

@@ -30,7 +30,6 @@ from tests.factories import make_user
 from tests.job_factories import make_node
 from tests.jobs.farm import configure, picture
 from tests.jobs.here import run
-from tests.loopmounts import CannotMount, mounted
 
 pytestmark = pytest.mark.system
 
@@ -38,12 +37,9 @@ FILES: Final = 12
 
 
 @pytest.fixture(scope="module")
-def shared_array(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PowerStore]:
-    try:
-        with mounted("btrfs", tmp_path_factory.mktemp("powerstore")) as mount, emulated(mount, "fs1") as made:
-            yield made
-    except CannotMount as reason:
-        pytest.skip(f"no btrfs loop mount here: {reason}")
+def shared_array(module_btrfs: Path) -> Iterator[PowerStore]:
+    with emulated(module_btrfs, "fs1") as made:
+        yield made
 
 
 @pytest.fixture
