@@ -1,8 +1,8 @@
 """pytest plugin: one embedded PostgreSQL and one Valkey for the whole test session, in a folder of its own.
 
-Loaded by ``-p tests.services`` before Django's settings are read. The xdist controller starts the servers, its workers
-find them through ``SNAPCOPY_HOME``; each worker has its own database (pytest-django) and its own Redis number.
-A running product is not touched: its variables are taken out of the environment.
+Loaded by ``-p tests.services`` before Django's settings are read. The xdist controller starts the servers; each of its
+workers has a home of its own, which shares only the sockets, a database of its own (pytest-django) and a Redis number
+of its own. A running product is not touched: its variables are taken out of the environment.
 """
 
 from __future__ import annotations
@@ -23,7 +23,18 @@ from snapcopy_site.lib.home import Home
 MOST_PROCESSES = 4
 IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 
-if not IS_WORKER:
+
+def _home_of_worker(session: Home, worker: str) -> Path:
+    """What a job leaves or clears in a home must not meet the jobs of another worker's database."""
+    own = Home(session.path / "workers" / worker)
+    own.path.mkdir(parents=True, exist_ok=True)
+    own.run.symlink_to(session.run)
+    return own.path
+
+
+if IS_WORKER:
+    os.environ["SNAPCOPY_HOME"] = str(_home_of_worker(Home.current(), os.environ["PYTEST_XDIST_WORKER"]))
+else:
     for _name in [name for name in os.environ if name.startswith("SNAPCOPY_") and "_TEST_" not in name]:
         del os.environ[_name]
     os.environ["SNAPCOPY_HOME"] = tempfile.mkdtemp(prefix="sc-test-")

@@ -138,6 +138,7 @@ def test_a_drill_of_a_dump_compares_its_image_with_the_hashes_and_says_what_did_
     server.script.image = bytes(range(256)) * 8192
     assert run(launch_snapshot(subclient, level="full")).state == JobState.COMPLETED, picture()
     small = run(launch_drill(subclient, mib=1))
+    assert small.state == JobState.COMPLETED, picture()
     assert small.result["copies"][0]["too_large"] == 1
     assert "1 did not fit" in client.get(reverse("job", args=(small.pk,))).content.decode()
 
