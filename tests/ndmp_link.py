@@ -26,8 +26,11 @@ class CannotLink(Exception):
 
 
 @contextlib.contextmanager
-def linked(pid: int) -> Iterator[str]:
-    """The address of the namespace that the process ``pid`` is in, as this machine reaches it. Raises CannotLink."""
+def linked(pid: int, *, gbit: float | None = None) -> Iterator[str]:
+    """The address of the namespace that the process ``pid`` is in, as this machine reaches it. Raises CannotLink.
+
+    What comes from there is held to ``gbit`` Gbit/s; None = as quick as the machine copies it.
+    """
     if shutil.which("ip") is None:
         raise CannotLink("ip is not installed (apt install iproute2)")
     with changing():
@@ -37,8 +40,10 @@ def linked(pid: int) -> Iterator[str]:
         with changing():
             _ip("address", "add", f"{here}/30", "dev", _name(number))
             _ip("link", "set", _name(number), "up")
-            _inside(pid, "address", "add", f"{there}/30", "dev", _peer(number))
-            _inside(pid, "link", "set", _peer(number), "up")
+            _inside(pid, "ip", "address", "add", f"{there}/30", "dev", _peer(number))
+            _inside(pid, "ip", "link", "set", _peer(number), "up")
+            if gbit is not None:
+                _hold(pid, _peer(number), gbit)
         yield there
     finally:
         # Its other end goes with it; where the namespace is gone already, both are.
@@ -68,8 +73,14 @@ def _peer(number: int) -> str:
     return f"scfar{number}"
 
 
-def _inside(pid: int, *arguments: str) -> None:
-    _run(["nsenter", f"--net=/proc/{pid}/ns/net", "ip", *arguments])
+def _hold(pid: int, device: str, gbit: float) -> None:
+    """A token bucket on the sender's side, as a switch holds a port."""
+    bucket = ["tbf", "rate", f"{round(gbit * 1000)}mbit", "burst", "1mb", "latency", "50ms"]
+    _inside(pid, "tc", "qdisc", "add", "dev", device, "root", *bucket)
+
+
+def _inside(pid: int, *command: str) -> None:
+    _run(["nsenter", f"--net=/proc/{pid}/ns/net", *command])
 
 
 def _ip(*arguments: str) -> None:

@@ -145,9 +145,9 @@ def serving(folder: Path) -> Iterator[NdmpHost]:
 
 
 @contextlib.contextmanager
-def reachable(folder: Path) -> Iterator[NdmpHost]:
-    """The same with a cable to this machine. Raises CannotServe, CannotLink."""
-    with serving(folder) as host, linked(host.pid) as host.address:
+def reachable(folder: Path, *, gbit: float | None = None) -> Iterator[NdmpHost]:
+    """The same with a cable to this machine, of so many Gbit/s. Raises CannotServe, CannotLink."""
+    with serving(folder) as host, linked(host.pid, gbit=gbit) as host.address:
         yield host
 
 

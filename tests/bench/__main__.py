@@ -42,6 +42,7 @@ def _arguments() -> argparse.Namespace:
         action="store_true",
         help="snapshot cases: every look comes from the disk, as on a host with other work",
     )
+    parser.add_argument("--gbit", type=float, help="NDMP cases: the server is behind a network of so many Gbit/s")
     parser.add_argument("--work", type=Path, help="scratch space; kept, and its trees used again")
     parser.add_argument("--profile", action="store_true", help="also print where the time of ours goes")
     return parser.parse_args()
@@ -62,6 +63,7 @@ def _run(arguments: argparse.Namespace, work: Path) -> None:
         patience_seconds=arguments.patient,
         restore_to=arguments.restore_to or work,
         is_cold=arguments.cold,
+        gbit=arguments.gbit,
     )
     cases = [of_named_tree(path) for path in arguments.tree] or [CASES[name] for name in arguments.cases.split(",")]
     rows: list[Row] = []

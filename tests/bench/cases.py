@@ -32,6 +32,7 @@ class Bench:
     """``work`` is scratch space of this run; ``patience_seconds`` how long a quiet moment is waited for.
 
     Restores are made below ``restore_to``. ``is_cold``: snapshots are looked at with nothing of them in memory.
+    ``gbit``: NDMP servers are behind a network of so many Gbit/s; None = no network brings it as quickly.
     """
 
     work: Path
@@ -42,6 +43,7 @@ class Bench:
     restore_to: Path
     patience_seconds: float = 0.0
     is_cold: bool = False
+    gbit: float | None = None
 
     def copy(self, contender: Contender, tree: Tree) -> Figures:
         """A copy into the contender's place, at a quiet moment, with the tree in the page cache."""

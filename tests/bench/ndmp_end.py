@@ -1,4 +1,4 @@
-"""``python -m tests.bench.ndmp_end WHERE PLACE PORT ACCOUNT PATH TOLD``: a dump, into nothing or into a repository."""
+"""``python -m tests.bench.ndmp_end WHERE PLACE HOST PORT ACCOUNT PATH TOLD``: a dump, into nothing or a repository."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ def into_repository(server: Server, path: str, place: Path) -> tuple[int, float]
 
 
 def main() -> None:
-    where, place, port, account, path, told = sys.argv[1:]
-    server = Server(host="127.0.0.1", port=int(port), account=account, password=Secret(account))
+    where, place, host, port, account, path, told = sys.argv[1:]
+    server = Server(host=host, port=int(port), account=account, password=Secret(account))
     size, took = into_repository(server, path, Path(place)) if where == "ours" else into_nothing(server, path)
     Path(told).write_text(json.dumps({"image_bytes": size, "seconds": took}))
 
