@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +59,20 @@ class Bench:
         path.mkdir(parents=True)
         return path
 
+    def new_target(self) -> Path:
+        """An empty directory to restore into. It stays until :meth:`clear_targets`, after the rounds of a tree: for
+        minutes ext4 looks past every inode that was just deleted, and who restores next would pay for that.
+        """
+        self._targets.mkdir(exist_ok=True)
+        return Path(tempfile.mkdtemp(dir=self._targets))
+
+    def clear_targets(self) -> None:
+        shutil.rmtree(self._targets, ignore_errors=True)
+
+    @property
+    def _targets(self) -> Path:
+        return self.restore_to / "restored"
+
     def clear(self, contender: Contender) -> None:
         shutil.rmtree(self.work / "places" / contender.name, ignore_errors=True)
 
@@ -85,19 +100,16 @@ def copies(bench: Bench, tree: Tree, *, may_change: bool, only_first: bool = Fal
                 third.add(contender, bench.copy(contender, tree))
         for contender in bench.contenders:
             bench.clear(contender)
+    bench.clear_targets()
     return [row for row in (first, back, second, third) if row.figures]
 
 
 def _restored(bench: Bench, contender: Contender, place: Path) -> Figures:
-    """Into a directory that is gone afterwards; the repository is in the page cache for everybody."""
+    """The repository is in the page cache for everybody."""
     warm(named("repository", place / "repository"))
-    target = bench.restore_to / "restored"
-    target.mkdir()
+    target = bench.new_target()
     wait_until_quiet(bench.patience_seconds)
-    try:
-        return contender.restore(place, target)
-    finally:
-        shutil.rmtree(target)
+    return contender.restore(place, target)
 
 
 def _generated(name: str, *, only_first: bool = False) -> Callable[[Bench], list[Row]]:

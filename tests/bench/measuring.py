@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Final
 
 _SAMPLE_SECONDS: Final = 0.05
+_SAMPLE_SHARE: Final = 0.02
+"""Looking at memory holds up the processes that are looked at, the more of them there are: so much of the time."""
 _LOOK_SECONDS: Final = 0.5
 _QUIET_SHARE: Final = 0.12
 
@@ -38,8 +40,11 @@ class _Sampler(threading.Thread):
 
     def run(self) -> None:
         """``ru_maxrss`` would not do: it keeps what the process was before ``exec``, and knows only one process."""
-        while not self._over.wait(_SAMPLE_SECONDS):
+        pause = _SAMPLE_SECONDS
+        while not self._over.wait(pause):
+            began = time.perf_counter()
             self.peak_bytes = max(self.peak_bytes, sum(map(_proportional_bytes, _family(self._pid))))
+            pause = max(_SAMPLE_SECONDS, (time.perf_counter() - began) / _SAMPLE_SHARE)
 
     def stop(self) -> None:
         self._over.set()

@@ -81,12 +81,10 @@ def media(bench: Bench) -> list[Row]:
                 wait_until_quiet(bench.patience_seconds)
                 first.add(contender, side.copy(tree.path))
                 first.stored[contender.name] = tree_bytes(side.directory)
-                target = bench.restore_to / "restored"
-                target.mkdir()
-                back.add(contender, side.restore(target))
-                shutil.rmtree(target)
+                back.add(contender, side.restore(bench.new_target()))
                 shutil.rmtree(side.directory)
                 bench.tell(f"S3 {name} {number + 1}/{bench.rounds} {contender.name}")
+        bench.clear_targets()
         rows += [first, back]
     return rows
 
