@@ -1,26 +1,22 @@
 """moto's S3 service for tests: the only one here that knows Object Lock. It takes any key, so it judges no login.
 
-Its packages want an older python-dateutil than ours, so they are installed apart, from ``tests/moto.lock``, into a
-cache folder that is kept between runs (``XDG_CACHE_HOME``, else ``~/.cache``). Nothing of it is imported here.
+Its packages want an older python-dateutil than ours, so they are installed apart, from ``tests/moto.lock``.
 """
 
 from __future__ import annotations
 
-import atexit
 import os
 import re
-import shutil
-import subprocess
 import sys
-import tempfile
-import threading
 from base64 import b64encode
 from dataclasses import dataclass
 from functools import cache
-from hashlib import md5, sha256
+from hashlib import md5
 from pathlib import Path
 from typing import Final
 from urllib.request import Request, urlopen
+
+from tests import installed_apart, loopback_servers
 
 BUCKET: Final = "locked"
 _LOCK: Final = Path(__file__).with_name("moto.lock")
@@ -78,50 +74,9 @@ class LockingS3:
 def serve_locking_s3(*, days: int = 30) -> LockingS3:
     """Started once for a test process, ended with it."""
     command = [sys.executable, "-S", "-c", "from moto.server import main; main()", "-H", "127.0.0.1", "-p", "0"]
-    child = subprocess.Popen(
-        ["setpriv", "--pdeathsig", "KILL", *command],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(_installed()), "PYTHONUNBUFFERED": "1"},
-        cwd="/",
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    atexit.register(_end, child)
-    said = ""
-    for line in child.stderr or ():
-        said += line
-        if found := _LISTENING.search(line):
-            threading.Thread(target=_drain, args=(child,), daemon=True).start()
-            server = LockingS3(url=found[1], days=days)
-            server.ask("PUT", "", headers={"x-amz-bucket-object-lock-enabled": "true"})
-            server.ask("PUT", "?object-lock", body=_RULE.format(days=days))
-            return server
-    raise AssertionError(f"moto does not serve: {said}")
-
-
-def _installed() -> Path:
-    """Where the packages of the lock file are; installed by the first who asks, whole or not at all."""
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "snapcopy-tests"
-    wanted = sha256(_LOCK.read_bytes() + sys.version.encode()).hexdigest()[:16]
-    folder = caches / f"moto-{wanted}"
-    if not folder.exists():
-        caches.mkdir(parents=True, exist_ok=True)
-        apart = Path(tempfile.mkdtemp(prefix="moto-", suffix=".new", dir=caches))
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--no-compile"]
-        subprocess.run([*command, "--target", str(apart), "-r", str(_LOCK)], check=True, timeout=240)
-        try:
-            apart.rename(folder)
-        except OSError:
-            shutil.rmtree(apart)
-    return folder
-
-
-def _drain(child: subprocess.Popen[str]) -> None:
-    """It logs every request, and waits until somebody reads that."""
-    for _line in child.stderr or ():
-        pass
-
-
-def _end(child: subprocess.Popen[str]) -> None:
-    child.kill()
-    child.wait()
+    packages = str(installed_apart.python_packages("moto", _LOCK))
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": packages, "PYTHONUNBUFFERED": "1"}
+    server = LockingS3(url=loopback_servers.start(command, said=_LISTENING, environment=environment), days=days)
+    server.ask("PUT", "", headers={"x-amz-bucket-object-lock-enabled": "true"})
+    server.ask("PUT", "?object-lock", body=_RULE.format(days=days))
+    return server
