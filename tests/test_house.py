@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -104,6 +105,7 @@ def test_nothing_names_a_machine_or_a_registry() -> None:
         "py" + "pi.org",
         "pythonhosted" + ".org",
         "index" + "-url",
+        "npm" + "js.org",
     )
     wanted = re.compile("|".join(re.escape(place) for place in places))
     found = []
@@ -131,6 +133,18 @@ def test_the_lock_files_hold_hashes_and_no_addresses() -> None:
         pinned = re.findall(r"^\S+==\S+", text, re.MULTILINE)
         assert len(pinned) > 20
         assert text.count("--hash=sha256:") >= len(pinned)
+
+
+def test_what_tests_install_apart_is_held_by_hashes_and_has_no_address() -> None:
+    for lock in (ROOT / "tests").rglob("*.lock"):
+        text = lock.read_text()
+        assert "://" not in text
+        pins = re.split(r"^(?=\S+==)", text, flags=re.MULTILINE)[1:]
+        assert pins
+        assert all("--hash=sha256:" in pin for pin in pins)
+    for lock in (ROOT / "tests").rglob("package-lock.json"):
+        packages = json.loads(lock.read_text())["packages"]
+        assert all("integrity" in package and "resolved" not in package for name, package in packages.items() if name)
 
 
 def test_the_test_lock_contains_the_product_lock() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -11,21 +11,20 @@ from jobs.engine.media.base import Media
 from jobs.engine.media.registry import MEDIA
 from jobs.engine.options import parse_options
 from jobs.engine.plan import Secret
-from tests import object_servers, rclone_servers, ssh_server
+from tests import azurite_server, object_servers, rclone_servers, ssh_server
 
 Secrets = Mapping[str, Secret]
 
 
-def _write_directly(files: Iterable[tuple[Path, bytes]]) -> None:
-    for path, content in files:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+def _no_file(place: Path, name: str) -> Path:
+    raise AssertionError(f"The server keeps {name} of {place} as no file here.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Driver:
     """How to open a driver over a fresh place, and where its files lie here, so that a test can damage them.
 
+    A server that keeps no files here has ``upload`` instead of ``file``: it stores contents by name, past the driver.
     ``wrong_secrets`` do not open it, None = it has none. ``elsewhere`` are values that lead to where nobody listens,
     None = it is no server. ``notice`` tells a server that remembers folders that its files were changed past it.
     ``address`` is the option that holds a URL.
@@ -33,7 +32,8 @@ class Driver:
 
     name: str
     values: Callable[[Path], dict[str, object]]
-    file: Callable[[Path, str], Path]
+    file: Callable[[Path, str], Path] = _no_file
+    upload: Callable[[Path, Mapping[str, bytes]], None] | None = None
     secrets: Callable[[], Secrets] = field(default=dict)
     wrong_secrets: Callable[[], Secrets] | None = None
     elsewhere: Callable[[], Mapping[str, object]] | None = None
@@ -56,8 +56,14 @@ class Driver:
         return self.open(place, values={self.address: urlunsplit(url)})
 
     def fill(self, place: Path, contents: Mapping[str, bytes]) -> None:
-        """Put many files there, past the driver."""
-        _write_directly((self.file(place, name), content) for name, content in contents.items())
+        """Put files there, past the driver, also over what is there."""
+        if self.upload is not None:
+            self.upload(place, contents)
+            return
+        for name, content in contents.items():
+            path = self.file(place, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
         self.notice()
 
 
@@ -72,6 +78,19 @@ def _s3(place: Path) -> dict[str, object]:
 
 def _webdav(place: Path) -> dict[str, object]:
     return {"endpoint": object_servers.serve_webdav().url, "root": place.name, "user": object_servers.USER}
+
+
+def _azure(place: Path) -> dict[str, object]:
+    return {
+        "account": azurite_server.ACCOUNT,
+        "container": azurite_server.CONTAINER,
+        "prefix": place.name,
+        "endpoint": azurite_server.serve_azurite().endpoint,
+    }
+
+
+def _upload_to_azure(place: Path, contents: Mapping[str, bytes]) -> None:
+    azurite_server.serve_azurite().upload({f"{place.name}/{name}": content for name, content in contents.items()})
 
 
 DISK = Driver(name="disk", values=lambda place: {"path": str(place)}, file=lambda place, name: place / name)
@@ -117,7 +136,16 @@ WEBDAV = Driver(
     elsewhere=lambda: {"endpoint": "http://127.0.0.1:1"},
     notice=lambda: object_servers.serve_webdav().forget(),
 )
+AZURE = Driver(
+    name="azure",
+    values=_azure,
+    upload=_upload_to_azure,
+    secrets=lambda: {"account_key": Secret(azurite_server.ACCOUNT_KEY)},
+    wrong_secrets=lambda: {"account_key": Secret(azurite_server.ANOTHER_KEY)},
+    elsewhere=lambda: {"endpoint": "http://127.0.0.1:1"},
+    address="endpoint",
+)
 
-DRIVERS = (DISK, REST, SFTP, RCLONE, S3, WEBDAV)
-WITHOUT_SERVER = frozenset({"azure", "gcs", "b2"})
+DRIVERS = (DISK, REST, SFTP, RCLONE, S3, WEBDAV, AZURE)
+WITHOUT_SERVER = frozenset({"gcs", "b2"})
 """Kinds for which nothing that speaks their protocol runs here; their documentation says so."""

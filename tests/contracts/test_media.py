@@ -81,8 +81,7 @@ def test_a_range_to_the_end_needs_no_length(media: Media) -> None:
 
 def test_a_truncated_file_is_named(media: Media, driver: Driver, tmp_path: Path) -> None:
     media.put(PACK, [b"x" * 100])
-    os.truncate(driver.file(tmp_path, PACK), 60)
-    driver.notice()
+    driver.fill(tmp_path, {PACK: b"x" * 60})
     with pytest.raises(RepositoryDamaged) as caught:
         media.get(PACK, offset=50, length=20)
     assert caught.value.name == PACK

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from jobs.engine.media.azure import stock_azure
 from jobs.engine.media.s3 import stock_s3
-from tests import object_servers, rclone_servers, ssh_server
-from tests.contracts.media_drivers import S3
+from tests import azurite_server, object_servers, rclone_servers, ssh_server
+from tests.contracts.media_drivers import AZURE, S3
+from tests.host_proxy import play_hosts
 
 from .restic import Restic
 
@@ -22,20 +24,29 @@ class Way:
 
     repository: Callable[[Path], str]
     options: Callable[[], tuple[str, ...]] = tuple
-    environment: Mapping[str, str] | None = None
+    environment: Callable[[], Mapping[str, str]] = dict
 
     def restic(self, place: Path, *, password: str) -> Restic:
         return Restic(
             address=self.repository(place),
             password=password,
             options=self.options(),
-            environment=self.environment or {},
+            environment=self.environment(),
         )
 
 
 def _rest(place: Path) -> str:
     host = rclone_servers.with_password().removeprefix("http://")
     return f"rest:http://{rclone_servers.USER}:{quote(rclone_servers.PASSWORD)}@{host}{place}/"
+
+
+def _azure() -> Mapping[str, str]:
+    """It knows no address but the account's own."""
+    host = f"{azurite_server.ACCOUNT}.blob.core.windows.net"
+    return play_hosts((host, azurite_server.serve_azurite().url)).environment | {
+        "AZURE_ACCOUNT_NAME": azurite_server.ACCOUNT,
+        "AZURE_ACCOUNT_KEY": azurite_server.ACCOUNT_KEY,
+    }
 
 
 WAYS: Final = {
@@ -50,10 +61,11 @@ WAYS: Final = {
     ),
     "s3": Way(
         repository=lambda place: stock_s3(S3.values(place)),
-        environment={
+        environment=lambda: {
             "AWS_ACCESS_KEY_ID": object_servers.ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": object_servers.SECRET_KEY,
             "AWS_DEFAULT_REGION": "us-east-1",
         },
     ),
+    "azure": Way(repository=lambda place: stock_azure(AZURE.values(place)), environment=_azure),
 }

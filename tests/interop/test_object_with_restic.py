@@ -1,4 +1,4 @@
-"""Repositories on S3 that we wrote and stock restic reads through its own backend, and the other way round."""
+"""Repositories on object stores that we wrote and stock restic reads by its own backends, and the reverse."""
 
 from __future__ import annotations
 
@@ -11,33 +11,36 @@ import pytest
 from jobs.engine.clock import SystemClock
 from jobs.engine.events import FreeRun, NullSink
 from jobs.engine.media.base import Media
-from jobs.engine.media.s3 import stock_s3
 from jobs.engine.operations import backup_copy, restore
 from jobs.engine.plan import CopyPlan, CopySettings, RestorePlan, SourceRoot, StoredPath
 from jobs.engine.repository.repository import Repository
 from jobs.engine.repository.snapshot_file import LATEST, find_snapshot_file
-from tests.contracts.media_drivers import S3
+from tests.contracts.media_drivers import AZURE, S3, Driver
 from tests.engine.copying import SETTLED_NS
 from tests.engine.repositories import PASSWORD, QUICK
-from tests.object_servers import ACCESS_KEY, SECRET_KEY
 
 from .restic import Restic
+from .stock_ways import WAYS
 
 pytestmark = pytest.mark.interop
 
 
+@pytest.fixture(params=[S3, AZURE], ids=lambda driver: driver.name)
+def driver(request: pytest.FixtureRequest) -> Driver:
+    found: Driver = request.param
+    return found
+
+
 @pytest.fixture
-def media(tmp_path: Path) -> Iterator[Media]:
-    medium = S3.open(tmp_path)
+def media(driver: Driver, tmp_path: Path) -> Iterator[Media]:
+    medium = driver.open(tmp_path)
     yield medium
     medium.close()
 
 
 @pytest.fixture
-def restic(tmp_path: Path) -> Restic:
-    keys = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, "AWS_DEFAULT_REGION": "us-east-1"}
-    place = stock_s3(S3.values(tmp_path))
-    return Restic(address=place, password=PASSWORD.reveal(), environment=keys)
+def restic(driver: Driver, tmp_path: Path) -> Restic:
+    return WAYS[driver.name].restic(tmp_path, password=PASSWORD.reveal())
 
 
 @pytest.fixture
@@ -65,7 +68,7 @@ def _content(root: Path) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
 
 
-def test_what_forked_readers_copied_to_s3_is_checked_and_restored_by_restic(
+def test_what_forked_readers_copied_is_checked_and_restored_by_restic(
     media: Media, restic: Restic, tree: Path, tmp_path: Path
 ) -> None:
     Repository.create(media, PASSWORD, cost=QUICK)
@@ -78,7 +81,7 @@ def test_what_forked_readers_copied_to_s3_is_checked_and_restored_by_restic(
     assert len(restic.json("snapshots")) == 2
 
 
-def test_what_restic_wrote_to_s3_is_restored_and_copied_onto(
+def test_what_restic_wrote_is_restored_and_copied_onto(
     media: Media, restic: Restic, tree: Path, tmp_path: Path
 ) -> None:
     restic.run("init", "--repository-version", "2")

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+from urllib.parse import parse_qs
 
+from ..errors import InvalidOptions
 from ..plan import Secret
 from .hosted.client import HostedMedia
 from .object.place import checked_ca_file, checked_container, checked_endpoint, checked_folder, described, exactly_one
 from .object.settings import FieldNames, StoreSettings, hosted
 
-_FIELDS: Final = FieldNames(container="container", login="account and key", limited_login="SAS token")
+_BY_KEY: Final = FieldNames(container="container", login="account and key")
+_BY_TOKEN: Final = FieldNames(container="container", login="the SAS token", limited_login="SAS token")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +61,8 @@ class AzureOptions:
             field="account_key",
             sentence="Give either the account key or a SAS token.",
         )
+        if self.account_key is not None:
+            _checked_key(self.account_key)
         checked_ca_file(self.ca_file)
 
 
@@ -75,9 +82,32 @@ def open_azure(options: AzureOptions) -> HostedMedia:
         scheme="azblob",
         config=config,
         place=described("Azure", f"{options.account}/{options.container}", folder),
-        fields=_FIELDS,
+        fields=_BY_KEY if token is None else _BY_TOKEN,
+        login_ends_at=None if token is None else _end_of(token),
     )
     return hosted(settings, ca_file=options.ca_file)
+
+
+def _checked_key(key: Secret) -> None:
+    try:
+        base64.b64decode(key.reveal(), validate=True)
+    except ValueError:
+        raise InvalidOptions(
+            "The account key is not in Base64, as Azure shows it.",
+            field="account_key",
+            hint="Copy the key, not the connection string.",
+        ) from None
+
+
+def _end_of(token: Secret) -> float | None:
+    """Its field ``se``, ISO 8601 in UTC (Microsoft, “Create a service SAS”). None = a stored policy says it, or it is
+    written in another way."""
+    fields = parse_qs(token.reveal().removeprefix("?"))
+    try:
+        ends_at = datetime.fromisoformat(fields["se"][0])
+    except (KeyError, ValueError):
+        return None
+    return (ends_at if ends_at.tzinfo else ends_at.replace(tzinfo=UTC)).timestamp()
 
 
 def stock_azure(options: Mapping[str, object]) -> str:

@@ -69,5 +69,6 @@ def open_webdav(options: WebDavOptions) -> HostedMedia:
         config=config,
         place=f"WebDAV {options.endpoint.rstrip('/')}/{folder}".rstrip("/"),
         fields=_FIELDS,
+        has_folders=True,
     )
     return hosted(settings, store=WEBDAV_STORE, ca_file=options.ca_file)

@@ -7,6 +7,7 @@ HTTP status stand only in its text. People get to see one line of it at most, an
 from __future__ import annotations
 
 import re
+import time
 from typing import Final
 
 from opendal import exceptions
@@ -24,7 +25,9 @@ _TOO_LITTLE: Final = "too little data"
 _TOO_MUCH: Final = "too much data"
 _LONGEST: Final = 160
 
-_NO_CONTAINER: Final = frozenset({"NoSuchBucket", "ContainerNotFound", "InvalidBucketName", "InvalidResourceName"})
+_NO_CONTAINER: Final = frozenset(
+    {"NoSuchBucket", "ContainerNotFound", "ContainerBeingDeleted", "InvalidBucketName", "InvalidResourceName"}
+)
 _WRONG_LOGIN: Final = frozenset(
     {
         "InvalidAccessKeyId",
@@ -49,6 +52,12 @@ def code_of(error: BaseException) -> str:
     return next(filter(None, match.groups()), "") if match else ""
 
 
+def says_why(error: BaseException) -> bool:
+    """Whether a refusal came with a reason. Answers to HEAD never do, beyond a code in a header of Azure's."""
+    message = _MESSAGE.search(str(error))
+    return bool(message[1]) if message else bool(code_of(error))
+
+
 def status_of(error: BaseException) -> int | None:
     """The HTTP status, or None if there was no answer."""
     match = _STATUS.search(str(error))
@@ -57,7 +66,7 @@ def status_of(error: BaseException) -> int | None:
 
 def is_missing(error: BaseException) -> bool:
     """Whether a file or folder is not there, in a bucket that is."""
-    return isinstance(error, exceptions.NotFound) and code_of(error) not in _NO_CONTAINER
+    return isinstance(error, exceptions.NotFound) and not _lacks_container(error)
 
 
 def is_about_length(error: BaseException) -> bool:
@@ -85,6 +94,8 @@ def object_error(error: BaseException, *, action: str, name: str, settings: Stor
     if is_missing(error):
         if action == "read":
             return FileMissing(f"There is no file “{name}” on {settings.place}.", name=name)
+        if action in ("list", "write") and not settings.has_folders:
+            return _no_container(settings)
         return MediaUnavailable(f"Cannot {action} {what}: its folder is not there.")
     if is_denied:
         return MediaRefused(
@@ -103,18 +114,16 @@ def _wrong_setting(
 ) -> InvalidOptions | MediaRefused | None:
     """Something that was typed into the form, by field."""
     names, place = settings.fields, settings.place
-    if code in _NO_CONTAINER:
-        return InvalidOptions(
-            f"{place} does not exist.",
-            field=names.container,
-            hint="Create it at the provider, or correct its name. SnapCopy does not create it.",
-        )
+    if _lacks_container(error):
+        return _no_container(settings)
     if code in _WRONG_LOGIN or status == 401 or (code == "AuthorizationFailure" and "authenticate" in str(error)):
+        if settings.login_ends_at is not None and settings.login_ends_at <= time.time():
+            return _ended_login(settings)
         return MediaRefused(
             f"{place} refuses the login: {_line(error, settings)}.", hint=f"Correct {names.login} of the medium."
         )
     if code in _WRONG_TOKEN:
-        return MediaRefused(f"The login at {place} has ended.", hint=f"Get a new {names.limited_login}, and type it.")
+        return _ended_login(settings)
     if code in _WRONG_REGION:
         return InvalidOptions(f"{place} lies in another region: {_line(error, settings)}.", field=names.region)
     if names.lock and status == 400 and "content-md5" in str(error).lower():
@@ -128,6 +137,25 @@ def _wrong_setting(
     if isinstance(error, exceptions.ConfigInvalid):
         return InvalidOptions(f"{place} cannot be used: {_line(error, settings)}.", field=names.container)
     return None
+
+
+def _lacks_container(error: BaseException) -> bool:
+    """Google names no code for it but in the sentence."""
+    return code_of(error) in _NO_CONTAINER or "bucket does not exist" in str(error)
+
+
+def _no_container(settings: StoreSettings) -> InvalidOptions:
+    return InvalidOptions(
+        f"{settings.place} does not exist.",
+        field=settings.fields.container,
+        hint="Create it at the provider, or correct its name. SnapCopy does not create it.",
+    )
+
+
+def _ended_login(settings: StoreSettings) -> MediaRefused:
+    return MediaRefused(
+        f"The login at {settings.place} has ended.", hint=f"Get a new {settings.fields.limited_login}, and type it."
+    )
 
 
 def _line(error: BaseException, settings: StoreSettings) -> str:

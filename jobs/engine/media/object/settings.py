@@ -37,12 +37,19 @@ class FieldNames:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSettings:
-    """``scheme`` and ``config`` are OpenDAL's. ``place`` names the medium in errors. ``fields``: see FieldNames."""
+    """``scheme`` and ``config`` are OpenDAL's. ``place`` names the medium in errors. ``fields``: see FieldNames.
+
+    ``has_folders``: folders must exist before files, and a missing one is empty; elsewhere only the bucket can be
+    missing where files are listed or put. ``login_ends_at`` is when the login says that it ends, in seconds since
+    1970; None = it does not say.
+    """
 
     scheme: str
     config: Mapping[str, str | Secret]
     place: str
     fields: FieldNames = field(default_factory=FieldNames)
+    has_folders: bool = False
+    login_ends_at: float | None = None
 
     def plain_config(self) -> dict[str, str]:
         """With secrets in the open, for the library only."""

@@ -15,7 +15,7 @@ from ...errors import MediaUnavailable, RepositoryDamaged
 from ..base import Buffer, TestReport, Usage
 from ..names import checked_name, checked_prefix
 from ..probe import run_probe
-from .errors import code_of, is_about_length, is_missing, is_too_much, object_error
+from .errors import is_about_length, is_missing, is_too_much, object_error, says_why
 from .settings import CONTROL_SECONDS, TRANSFER_SECONDS, StoreSettings
 
 
@@ -82,7 +82,7 @@ class ObjectStore:
         try:
             yield from self._rows(f"{folder}/" if folder else "")
         except Exception as error:
-            if is_missing(error):
+            if self._settings.has_folders and is_missing(error):
                 return
             raise self._error(error, "list", prefix or "/") from error
 
@@ -133,7 +133,7 @@ class ObjectStore:
         try:
             next(iter(self._operator.list("", limit=1)), None)
         except Exception as error:
-            if is_missing(error):
+            if self._settings.has_folders and is_missing(error):
                 return
             raise self._error(error, "list", "/") from error
 
@@ -147,7 +147,7 @@ class ObjectStore:
 
     def _error(self, error: Exception, action: str, name: str) -> Exception:
         """A refusal without a reason is asked again in a way that is answered with one."""
-        if isinstance(error, exceptions.PermissionDenied) and not code_of(error):
+        if isinstance(error, exceptions.PermissionDenied) and not says_why(error):
             try:
                 next(iter(self._operator.list("", limit=1)), None)
             except Exception as reason:  # noqa: BLE001 - the library's errors have no root of their own
