@@ -177,7 +177,7 @@ class RcloneMedia:
         try:
             return call()
         except (MediaUnavailable, MediaRefused) as error:
-            raise _with_reason(error, server.last_words()) from error
+            raise _with_reason(error, server.await_words()) from error
 
 
 def stock_rclone(options: Mapping[str, object]) -> str:

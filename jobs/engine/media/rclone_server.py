@@ -31,6 +31,7 @@ START_SECONDS: Final = 60
 _FAILED_SECONDS: Final = 2
 """Many callers at once do not each start what has just failed."""
 _BORROWED_SECONDS: Final = 15
+_WORDS_SECONDS: Final = 0.5
 _SHORT_LIFE_SECONDS: Final = 5
 _SHORT_LIVES: Final = 3
 """So many ends right after the start, and the child is given up until somebody asks again."""
@@ -90,6 +91,13 @@ class RcloneServer:
         parsed = [match.groups() for line in list(self._lines) if (match := _LINE.match(line.strip()))]
         errors = [text for level, text in parsed if level in _TELLING and text]
         return "".join(character for character in errors[-1] if character.isprintable())[:400] if errors else ""
+
+    def await_words(self) -> str:
+        """The last words about a request that failed; its answer may come before the line that tells why."""
+        with self._changed:
+            if self._child is not None:
+                self._changed.wait_for(lambda: self.last_words() or self._child is None, _WORDS_SECONDS)
+        return self.last_words()
 
     def forget_words(self) -> None:
         """What is said from here on belongs to the next request."""
@@ -161,17 +169,17 @@ class RcloneServer:
         with self._changed:
             self._is_ready = False
             self._child = None
+            self._changed.notify_all()
         return was_ready
 
     def _hear(self, stderr: IO[str] | None) -> bool:
         was_ready = False
         for line in stderr or ():
-            if not was_ready and "Serving restic REST API" in line:
-                was_ready = True
-                with self._changed:
-                    self._is_ready = True
-                    self._changed.notify_all()
-            self._lines.append(line)
+            with self._changed:
+                if not was_ready and "Serving restic REST API" in line:
+                    was_ready = self._is_ready = True
+                self._lines.append(line)
+                self._changed.notify_all()
         return was_ready
 
     def _await_borrowed(self, path: str) -> str:
