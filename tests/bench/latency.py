@@ -1,5 +1,6 @@
-"""``python -m tests.bench.latency``: what waiting for a medium costs: copy, restore and check over puts and gets that
-each take some milliseconds longer, with so many transfers at once. Random data, so that every byte is written.
+"""``python -m tests.bench.latency``: what waiting for a medium costs: copy, restore, check and a copy to a local
+repository, over puts and gets that each take some milliseconds longer, with so many transfers at once. Random data, so
+that every byte is written.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from jobs.engine.media.base import Media
 from jobs.engine.media.board import MediaBoard
 from jobs.engine.media.cached import Cached
 from jobs.engine.media.layers import Limits, layered
-from jobs.engine.operations import backup_copy, check, restore
+from jobs.engine.operations import backup_copy, check, repository_copy, restore
 from jobs.engine.operations.browse import Browser
+from jobs.engine.operations.repository_copy import RepositoryCopyPlan
 from jobs.engine.operations.rotation import Pace
 from jobs.engine.plan import CopyPlan, RestorePlan, SourceRoot, StoredPath
 from jobs.engine.repository.repository import Repository
@@ -39,8 +41,8 @@ def _plan(source: Path) -> CopyPlan:
     return CopyPlan(roots=(root,), hostname="bench", username="bench", taken_at_ns=time.time_ns())
 
 
-def _run(media: Media, source: Path, target: Path) -> tuple[float, float, float]:
-    """Seconds of a copy, a restore and a check of everything."""
+def _run(media: Media, source: Path, target: Path, second: Media) -> tuple[float, ...]:
+    """Seconds of a copy, a restore, a check of everything, and a copy from there into the ``second`` repository."""
     done: list[FileId] = []
     sink, control, clock = NullSink(), FreeRun(), SystemClock()
 
@@ -51,7 +53,14 @@ def _run(media: Media, source: Path, target: Path) -> tuple[float, float, float]
     plan = RestorePlan(snapshot_file_id=done[0], target=target)
     restored = _timed(lambda: restore.run(plan, media, PASSWORD, sink, control, clock))
     everything = check.CheckPlan(pace=Pace(percent=100))
-    return copied, restored, _timed(lambda: check.run(everything, media, PASSWORD, sink, control, clock))
+    checked = _timed(lambda: check.run(everything, media, PASSWORD, sink, control, clock))
+    onward = RepositoryCopyPlan(snapshot_file_id=done[0])
+    return (
+        copied,
+        restored,
+        checked,
+        _timed(lambda: repository_copy.run(onward, media, PASSWORD, second, PASSWORD, sink, control, clock)),
+    )
 
 
 def _browse(media: Media, snapshot_file_id: FileId, index: Path | None) -> tuple[float, int]:
@@ -102,19 +111,20 @@ def main() -> None:
         source.mkdir()
         for number in range(max(1, arguments.mib // 32)):
             (source / f"{number}").write_bytes(os.urandom(32 << 20))
-        print(f"{arguments.mib} MiB of random data; seconds of copy, restore, check")
+        print(f"{arguments.mib} MiB of random data; seconds of copy, restore, check, copy onwards")
         for transfers in [0, *map(int, arguments.transfers.split(","))]:
-            place, target = work / "repository", work / "target"
+            place, target, second = work / "repository", work / "target", work / "second"
             new_repository(place)
+            new_repository(second)
             media: Media = disk_at(place)
             if transfers:
                 limits = Limits(transfers=transfers, retries=0, timeout_seconds=None)
                 slow = SlowMedia(media, seconds=arguments.ms / 1000)
                 media = layered(slow, limits, board=MediaBoard(), is_throttled=False)
-            figures = " ".join(f"{seconds:6.1f}" for seconds in _run(media, source, target))
+            figures = " ".join(f"{seconds:6.1f}" for seconds in _run(media, source, target, disk_at(second)))
             print(f"{f'{arguments.ms:.0f} ms, {transfers} at once' if transfers else 'no latency':>18}: {figures}")
-            shutil.rmtree(place)
-            shutil.rmtree(target)
+            for folder in (place, target, second):
+                shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

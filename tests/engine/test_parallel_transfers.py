@@ -11,14 +11,15 @@ import pytest
 
 from jobs.engine.clock import SystemClock
 from jobs.engine.errors import MediaUnavailable
-from jobs.engine.events import FreeRun, NullSink
+from jobs.engine.events import Event, FreeRun, NullSink, PhaseName, PhaseStarted
 from jobs.engine.media.ahead import read_ahead
 from jobs.engine.media.base import Buffer, Media
 from jobs.engine.media.board import MediaBoard
 from jobs.engine.media.layers import Limits, layered
 from jobs.engine.media.wrapping import Wrapper
-from jobs.engine.operations import check
+from jobs.engine.operations import check, repository_copy
 from jobs.engine.operations.copy_pipeline.sizing import sizing
+from jobs.engine.operations.repository_copy import RepositoryCopyPlan
 from jobs.engine.operations.rotation import Pace
 from jobs.engine.plan import CopySettings
 from jobs.engine.repository.blob import hash_blob
@@ -32,7 +33,7 @@ from jobs.engine.repository.reader import BlobReader
 from jobs.engine.repository.repository import Repository
 from jobs.engine.repository.session import AppendSession
 
-from .repositories import PASSWORD, QUICK, disk_at
+from .repositories import PASSWORD, QUICK, append, disk_at, new_repository
 
 AT_ONCE = 4
 _MEETING_SECONDS = 30.0
@@ -106,6 +107,31 @@ def test_a_check_reads_packs_several_at_once(filled: tuple[Repository, list[byte
     plan = check.CheckPlan(pace=Pace(percent=100))
     result = check.run(plan, repository.media, PASSWORD, NullSink(), FreeRun(), SystemClock())
     assert (result.ok, result.packs_read) == (True, len(blobs))
+
+
+class _MeetFromThen(NullSink):
+    """Trees are read before; from when data moves on, transfers meet."""
+
+    def __init__(self, meeting: Meeting) -> None:
+        self._meeting = meeting
+
+    def emit(self, event: Event) -> None:
+        if isinstance(event, PhaseStarted) and event.phase is PhaseName.COPY:
+            self._meeting.is_on = True
+
+
+def test_a_copy_between_repositories_reads_packs_ahead_of_each_other(
+    meeting: Meeting, filled: tuple[Repository, list[bytes]], tmp_path: Path
+) -> None:
+    repository, blobs = filled
+    meeting.is_on = False
+    files = {str(number): blob for number, blob in enumerate(blobs[1:])}
+    appended = append(repository, files)
+    plan = RepositoryCopyPlan(snapshot_file_id=appended.snapshot, readers=1)
+    target = new_repository(tmp_path / "second")
+    sink = _MeetFromThen(meeting)
+    repository_copy.run(plan, repository.media, PASSWORD, target.media, PASSWORD, sink, FreeRun(), SystemClock())
+    assert load_index(target).count(BlobKind.DATA) == len(files)
 
 
 def test_answers_come_in_order_and_an_error_in_its_turn() -> None:

@@ -165,6 +165,7 @@ class _Copy:
                 target=self._target,
                 missing=missing,
                 pack_bytes=self._plan.pack_bytes,
+                most_movers=self._movers,
             )
         )
         self._sink.emit(PhaseStarted(phase=PhaseName.COMMIT))
@@ -201,7 +202,6 @@ class _Copy:
         try:
             move_blobs(
                 move,
-                movers=self._movers,
                 board=self._board,
                 on_started=self._start_refreshing,
                 on_written=self._index_writer.add,

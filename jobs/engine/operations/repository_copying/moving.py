@@ -8,13 +8,13 @@ from __future__ import annotations
 import mmap
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ...errors import EngineError
 from ...ids import BlobId
-from ...media.ahead import read_ahead
-from ...media.wrapping import transfers_of
+from ...media.ahead import read_ahead, share_of_transfers
+from ...media.wrapping import Reach, reach_of, transfers_of
 from ...repository.blob import reseal_blob
 from ...repository.crypto import SEAL_BYTES
 from ...repository.index import Index
@@ -28,9 +28,6 @@ from ..copy_pipeline.messages import Goodbye, WorkerFailed
 from ..copy_pipeline.tally import SharedBoard, Tally
 from .missing import Missing
 
-_GAP_BYTES: Final = 64 << 10
-"""Rather read this much for nothing than ask again."""
-_READ_BYTES: Final = 4 << 20
 _POLL_SECONDS: Final = 0.1
 _MOST_WRITERS: Final = 6
 """Packs of one mover that may be on their way."""
@@ -51,33 +48,73 @@ class _Turns:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """Blobs of one pack of the source, as they lie in it: (offset, sealed length, plain length if compressed) each."""
+
+    kind: BlobKind
+    name: str
+    ids: Sequence[BlobId]
+    places: Sequence[tuple[int, int, int]]
+
+    @property
+    def offset(self) -> int:
+        return self.places[0][0]
+
+    @property
+    def length(self) -> int:
+        """Bytes from the first to the end of the last."""
+        return self.places[-1][0] + self.places[-1][1] - self.offset
+
+    def runs(self, reach: Reach) -> Iterator[_Part]:
+        """Neighbours that are read at once."""
+        first = 0
+        for row in range(1, len(self.places) + 1):
+            if row < len(self.places):
+                end = self.places[row - 1][0] + self.places[row - 1][1]
+                is_near = self.places[row][0] - end <= reach.gap_bytes
+                if is_near and self.places[row][0] + self.places[row][1] - self.places[first][0] <= reach.most_bytes:
+                    continue
+            yield replace(self, ids=self.ids[first:row], places=self.places[first:row])
+            first = row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """What is moved from where to where; inherited by the movers through ``fork``."""
+    """What is moved from where to where, by ``most_movers`` processes at most, which inherit it through ``fork``."""
 
     source: Repository
     source_index: Index
     target: Repository
     missing: Sequence[Missing]
     pack_bytes: int
+    most_movers: int
+
+    @property
+    def movers(self) -> int:
+        return min(self.most_movers, self.packs)
 
     @property
     def packs(self) -> int:
         """Packs of the source that are read."""
         return sum(kind.packs for kind in self.missing)
 
-    def part(self, number: int) -> tuple[Missing, int, int] | None:
-        """The ``number``-th of the packs: its kind and its rows; None when there are no more."""
+    def part(self, number: int) -> _Part | None:
+        """The ``number``-th of the packs; None when there are no more."""
         for kind in self.missing:
             if number < kind.packs:
-                return kind, int(kind.starts[number]), int(kind.starts[number + 1])
+                return self._part(kind, slice(int(kind.starts[number]), int(kind.starts[number + 1])))
             number -= kind.packs
         return None
+
+    def _part(self, kind: Missing, rows: slice) -> _Part:
+        name = pack_name(self.source_index.pack_id(int(kind.places[rows.start, 0])))
+        ids = [BlobId(row.tobytes()) for row in kind.ids[rows]]
+        return _Part(kind=kind.kind, name=name, ids=ids, places=kind.places[rows, 1:].tolist())
 
 
 def move_blobs(
     move: Move,
     *,
-    movers: int,
     board: SharedBoard,
     on_started: Callable[[], None],
     on_written: Callable[[WrittenPack], None],
@@ -88,7 +125,7 @@ def move_blobs(
     Raises what a mover met, and ReaderLost when one died. What was written by then was told.
     """
     turns = _Turns()
-    crew = Crew(min(movers, move.packs), board, lambda number, end: _run(number, end, move, turns, board))
+    crew = Crew(move.movers, board, lambda number, end: _run(number, end, move, turns, board))
     try:
         on_started()
         while not crew.is_gone:
@@ -116,8 +153,7 @@ def _run(number: int, end: WorkerEnd, move: Move, turns: _Turns, board: SharedBo
     writer = PackWriter(move.target, on_written=end.send, pack_bytes=move.pack_bytes, threads=writers)
     mover = _Mover(move, writer, board.tally(number), should_stop=lambda: board.stopping)
     try:
-        while not board.stopping and (part := move.part(turns.take())) is not None:
-            mover.move(*part)
+        mover.run(turns, ahead=share_of_transfers(move.source.media, sharers=move.movers))
         writer.close()
         end.send(Goodbye(number, b""))
     except (BrokenPipeError, ConnectionResetError):
@@ -131,62 +167,45 @@ def _run(number: int, end: WorkerEnd, move: Move, turns: _Turns, board: SharedBo
 
 
 class _Mover:
-    """One process's reading, verifying and sealing. Memory: one read, and the packs being filled and written."""
+    """One process's reading, verifying and sealing. Memory: what is read ahead, and the packs being filled and written.
+
+    Reading goes on from one pack to the next, so that a far medium is never waited for between two of them.
+    """
 
     def __init__(self, move: Move, writer: PackWriter, tally: Tally, *, should_stop: Callable[[], bool]) -> None:
         self._move, self._writer, self._tally, self._should_stop = move, writer, tally, should_stop
 
-    def move(self, missing: Missing, start: int, end: int) -> None:
-        """Some rows of one pack."""
-        pack = int(missing.places[start, 0])
-        name = pack_name(self._move.source_index.pack_id(pack))
-        places = missing.places[start:end, 1:].tolist()
-        ids = [BlobId(row.tobytes()) for row in missing.ids[start:end]]
-        media = self._move.source.media
-
-        def read(run: tuple[int, int]) -> bytes:
-            base, end = _extent(places[run[0] : run[1]])
-            return read_part(media, name, offset=base, length=end - base)
-
-        for (first, last), raw in read_ahead(list(_runs(places)), read, transfers=transfers_of(media)):
+    def run(self, turns: _Turns, *, ahead: int) -> None:
+        """Until there are no more packs, or it should stop."""
+        for run, raw in read_ahead(self._runs(turns), self._read, transfers=ahead):
             if self._should_stop():
                 return
-            self._move_run(missing.kind, name, ids[first:last], places[first:last], memoryview(raw))
+            self._store(run, memoryview(raw))
 
-    def _move_run(self, kind: BlobKind, name: str, ids: list[BlobId], places: list[list[int]], raw: memoryview) -> None:
-        base, length = places[0][0], len(raw)
+    def _runs(self, turns: _Turns) -> Iterator[_Part]:
+        reach = reach_of(self._move.source.media)
+        while not self._should_stop() and (part := self._move.part(turns.take())) is not None:
+            yield from part.runs(reach)
+
+    def _read(self, run: _Part) -> bytes:
+        return read_part(self._move.source.media, run.name, offset=run.offset, length=run.length)
+
+    def _store(self, run: _Part, raw: memoryview) -> None:
         opener, sealer = self._move.source.sealer(), self._move.target.sealer()
         tally = self._tally
-        tally.bytes_read += length
-        for blob, (offset, sealed_length, raw_length) in zip(ids, places, strict=True):
-            sealed = raw[offset - base : offset - base + sealed_length]
+        tally.bytes_read += len(raw)
+        for blob, (offset, sealed_length, raw_length) in zip(run.ids, run.places, strict=True):
+            at = offset - run.offset
             pieces, stored, plain = reseal_blob(
-                kind, sealed, opener, sealer, blob=blob, raw_length=raw_length, name=name
+                run.kind, raw[at : at + sealed_length], opener, sealer, blob=blob, raw_length=raw_length, name=run.name
             )
-            self._writer.add(kind, blob, pieces, stored, plain)
+            self._writer.add(run.kind, blob, pieces, stored, plain)
             moved = raw_length or sealed_length - SEAL_BYTES
             tally.bytes_done += moved
             tally.bytes_new += moved
             tally.bytes_stored += stored
-            if kind is BlobKind.TREE:
+            if run.kind is BlobKind.TREE:
                 tally.tree_blobs += 1
             else:
                 tally.data_blobs += 1
         tally.publish()
-
-
-def _extent(places: Sequence[Sequence[int]]) -> tuple[int, int]:
-    return places[0][0], places[-1][0] + places[-1][1]
-
-
-def _runs(places: Sequence[Sequence[int]]) -> Iterator[tuple[int, int]]:
-    """Rows (first, behind the last) of neighbours that are read at once."""
-    first = 0
-    for row in range(1, len(places) + 1):
-        if row < len(places):
-            end = places[row - 1][0] + places[row - 1][1]
-            is_near = places[row][0] - end <= _GAP_BYTES
-            if is_near and places[row][0] + places[row][1] - places[first][0] <= _READ_BYTES:
-                continue
-        yield first, row
-        first = row

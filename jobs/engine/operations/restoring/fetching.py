@@ -12,17 +12,14 @@ from typing import Final, Generic, TypeVar
 
 from ...errors import MediaUnavailable, RepositoryDamaged
 from ...ids import BlobId
-from ...media.ahead import read_ahead
-from ...media.wrapping import Reach, is_far, reach_of, transfers_of
+from ...media.ahead import read_ahead, share_of_transfers
+from ...media.wrapping import Reach, reach_of
 from ...repository.blob import open_blob
 from ...repository.crypto import SEAL_BYTES
 from ...repository.index import Index
 from ...repository.layout import CONFIG_NAME, BlobKind, damaged, pack_name
 from ...repository.repository import Repository
 from ...repository.stored import READINGS, read_part
-
-_LEAST_AHEAD: Final = 3
-"""One is used, one waits to be used, one is under way."""
 
 Target = TypeVar("Target")
 
@@ -80,8 +77,7 @@ class Fetcher:
         self._index = index
         self._on_read = on_read
         self._reach = reach_of(repository.media)
-        transfers = transfers_of(repository.media)
-        self._ahead = max(_LEAST_AHEAD, transfers // sharers) if is_far(repository.media) else transfers
+        self._ahead = share_of_transfers(repository.media, sharers=sharers)
         self._names: dict[int, str] = {}
 
     def read(self, wants: list[Want[Target]]) -> Iterator[tuple[Want[Target], bytes | RepositoryDamaged]]:
