@@ -33,7 +33,7 @@ def attach_new(request: HttpRequest) -> HttpResponse:
     """The form of a medium; saving it has a node look what lies there."""
     return edit_page(
         request,
-        partial(MediaForm, kind=request.GET.get("kind")),
+        partial(MediaForm, kind=request.GET.get("kind"), has_repository=True),
         heading="Attach an existing repository",
         submit="Save, and look what is there",
         cancel=reverse("policies:media_list"),

@@ -35,7 +35,10 @@ class RateField(forms.CharField):
 
 
 class MediaForm(KindForm):
-    """Create a medium, or edit ``instance``. ``kind`` is the kind asked for in the address."""
+    """Create a medium, or edit ``instance``. ``kind`` is the kind asked for in the address.
+
+    ``has_repository``: one lies there already, and shows whether its password was typed right.
+    """
 
     kinds = MEDIA
 
@@ -82,8 +85,15 @@ class MediaForm(KindForm):
         f"{REMOTE.timeout_seconds:.0f} over a network.",
     )
 
-    def __init__(self, *args: Any, instance: Media | None = None, kind: str | None = None, **kwargs: Any) -> None:
-        self.instance = instance
+    def __init__(
+        self,
+        *args: Any,
+        instance: Media | None = None,
+        kind: str | None = None,
+        has_repository: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        self.instance, self.has_repository = instance, has_repository
         stored = instance.kind if instance else None
         initial = {"is_active": True} | (kwargs.pop("initial", None) or {})
         if instance:
@@ -127,9 +137,8 @@ class MediaForm(KindForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
-        if cleaned.get(REPOSITORY_PASSWORD) != cleaned.get("repeat_password") and not self.has_error(
-            REPOSITORY_PASSWORD
-        ):
+        is_repeated = self.has_repository or cleaned.get(REPOSITORY_PASSWORD) == cleaned.get("repeat_password")
+        if not is_repeated and not self.has_error(REPOSITORY_PASSWORD):
             self.add_error("repeat_password", "The two passwords differ. Type both again.")
         return cleaned
 
@@ -151,6 +160,8 @@ class MediaForm(KindForm):
             text = (
                 "The password SnapCopy opens the repository with. A new one here does not change the repository's own."
             )
+        elif self.has_repository:
+            text = "That of the repository, as restic or SnapCopy was given it. Keep it elsewhere too."
         else:
             text = (
                 "Encrypts everything on this medium. Keep it elsewhere too: with it any restic reads your data without "
@@ -159,4 +170,7 @@ class MediaForm(KindForm):
         self.fields[REPOSITORY_PASSWORD] = secret_field(
             label="Repository password", help_text=text, is_set=is_set, required=True
         )
-        self.fields["repeat_password"] = secret_field(label="Repeat the password", help_text="", required=not is_set)
+        if not self.has_repository:
+            self.fields["repeat_password"] = secret_field(
+                label="Repeat the password", help_text="", required=not is_set
+            )
