@@ -95,6 +95,8 @@ def _attend(connection: socket.socket, tls: ssl.SSLContext, servers: Mapping[str
 
 def _splice(client: ssl.SSLSocket, server: socket.socket) -> None:
     """Until one of them ends. One thread for both ways: a TLS connection is not for two."""
+    for end in (client, server):
+        end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     while True:
         ready = [client] if client.pending() else select.select([client, server], [], [])[0]
         for source in ready:

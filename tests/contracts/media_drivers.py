@@ -11,7 +11,7 @@ from jobs.engine.media.base import Media
 from jobs.engine.media.registry import MEDIA
 from jobs.engine.options import parse_options
 from jobs.engine.plan import Secret
-from tests import azurite_server, object_servers, rclone_servers, ssh_server
+from tests import azurite_server, google_cloud, object_servers, rclone_servers, ssh_server
 
 Secrets = Mapping[str, Secret]
 
@@ -93,6 +93,14 @@ def _upload_to_azure(place: Path, contents: Mapping[str, bytes]) -> None:
     azurite_server.serve_azurite().upload({f"{place.name}/{name}": content for name, content in contents.items()})
 
 
+def _gcs(place: Path) -> dict[str, object]:
+    return {"bucket": google_cloud.BUCKET, "prefix": place.name, "endpoint": google_cloud.serve_google().url}
+
+
+def _upload_to_google(place: Path, contents: Mapping[str, bytes]) -> None:
+    google_cloud.serve_google().upload({f"{place.name}/{name}": content for name, content in contents.items()})
+
+
 DISK = Driver(name="disk", values=lambda place: {"path": str(place)}, file=lambda place, name: place / name)
 REST = Driver(
     name="rest",
@@ -145,7 +153,16 @@ AZURE = Driver(
     elsewhere=lambda: {"endpoint": "http://127.0.0.1:1"},
     address="endpoint",
 )
+GCS = Driver(
+    name="gcs",
+    values=_gcs,
+    upload=_upload_to_google,
+    secrets=lambda: {"service_account": Secret(google_cloud.key_file())},
+    wrong_secrets=lambda: {"service_account": Secret(google_cloud.strangers_key_file())},
+    elsewhere=lambda: {"endpoint": "http://127.0.0.1:1"},
+    address="endpoint",
+)
 
-DRIVERS = (DISK, REST, SFTP, RCLONE, S3, WEBDAV, AZURE)
-WITHOUT_SERVER = frozenset({"gcs", "b2"})
+DRIVERS = (DISK, REST, SFTP, RCLONE, S3, WEBDAV, AZURE, GCS)
+WITHOUT_SERVER = frozenset({"b2"})
 """Kinds for which nothing that speaks their protocol runs here; their documentation says so."""

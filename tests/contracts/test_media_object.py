@@ -26,6 +26,7 @@ from jobs.engine.media.layers import REMOTE, layered
 from jobs.engine.media.registry import MEDIA
 from jobs.engine.options import option_problems, parse_options
 from jobs.engine.plan import Secret
+from tests.google_cloud import key_file
 from tests.object_servers import start
 
 from .media_drivers import S3, WEBDAV, WITHOUT_SERVER, Driver
@@ -230,6 +231,9 @@ def test_a_missing_folder_of_webdav_is_empty_and_a_missing_file_named(tmp_path: 
         ("azure", {}, {"account_key": "a2V5", "sas_token": "x"}, "account_key"),
         ("azure", {}, {"account_key": "AccountKey=a2V5;"}, "account_key"),
         ("gcs", {}, {"service_account": "/etc/key.json"}, "service_account"),
+        ("gcs", {}, {"service_account": '{"client_email": "x@y", "private_key": "cut off"}'}, "service_account"),
+        ("gcs", {}, {"service_account": key_file(login="file:///etc/passwd")}, "service_account"),
+        ("gcs", {"endpoint": "storage.example.org"}, {}, "endpoint"),
         ("b2", {"bucket_id": "https://x"}, {}, "bucket_id"),
         ("webdav", {}, {"token": "x"}, "token"),
         ("webdav", {"user": ""}, {}, "user"),
@@ -248,7 +252,7 @@ def test_settings_that_cannot_work_are_refused_by_field(
 _RIGHT: dict[str, tuple[dict[str, object], dict[str, str]]] = {
     "s3": ({"bucket": "b", "access_key": "a"}, {"secret_key": "s"}),
     "azure": ({"account": "a", "container": "c"}, {"account_key": "a2V5"}),
-    "gcs": ({"bucket": "b"}, {"service_account": '{"client_email": "x@y", "private_key": "p"}'}),
+    "gcs": ({"bucket": "b"}, {"service_account": key_file(login="https://login.example.org")}),
     "b2": ({"bucket": "b", "bucket_id": "0", "key_id": "k"}, {"application_key": "s"}),
     "webdav": ({"endpoint": "https://cloud.example.org/dav", "user": "u"}, {"password": "p"}),
 }

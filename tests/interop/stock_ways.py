@@ -10,9 +10,10 @@ from typing import Final
 from urllib.parse import quote
 
 from jobs.engine.media.azure import stock_azure
+from jobs.engine.media.gcs import stock_gcs
 from jobs.engine.media.s3 import stock_s3
-from tests import azurite_server, object_servers, rclone_servers, ssh_server
-from tests.contracts.media_drivers import AZURE, S3
+from tests import azurite_server, google_cloud, object_servers, rclone_servers, ssh_server
+from tests.contracts.media_drivers import AZURE, GCS, S3
 from tests.host_proxy import play_hosts
 
 from .restic import Restic
@@ -49,6 +50,14 @@ def _azure() -> Mapping[str, str]:
     }
 
 
+def _google() -> Mapping[str, str]:
+    """Likewise; only the login is where the key file says."""
+    return play_hosts(("storage.googleapis.com", google_cloud.serve_google().url)).environment | {
+        "GOOGLE_PROJECT_ID": google_cloud.PROJECT,
+        "GOOGLE_APPLICATION_CREDENTIALS": str(google_cloud.key_path()),
+    }
+
+
 WAYS: Final = {
     "rest": Way(repository=_rest),
     "sftp": Way(
@@ -68,4 +77,5 @@ WAYS: Final = {
         },
     ),
     "azure": Way(repository=lambda place: stock_azure(AZURE.values(place)), environment=_azure),
+    "gcs": Way(repository=lambda place: stock_gcs(GCS.values(place)), environment=_google),
 }

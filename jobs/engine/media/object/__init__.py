@@ -1,5 +1,5 @@
 """Object stores and WebDAV through one library, Apache OpenDAL, which only ever runs in a host (:mod:`..hosted`).
 
-``settings`` is what a kind of medium hands to the host, ``place`` checks what people type; ``store``, ``webdav`` and
-``errors`` run inside. Nothing out here imports the library.
+``settings`` is what a kind of medium hands to the host, ``place`` checks what people type; all else runs inside.
+Nothing out here imports the library.
 """

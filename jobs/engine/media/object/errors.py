@@ -16,6 +16,8 @@ from ...errors import DeletionRefused, EngineError, FileMissing, InvalidOptions,
 from .settings import StoreSettings
 
 _CODE: Final = re.compile(r'\bcode: "?(\w+)"?|<Code>(\w+)</Code>|"code":\s*"(\w+)"')
+_REASON: Final = re.compile(r'\breason: "(\w+)"')
+"""Google's codes are HTTP statuses; the name stands beside (“HTTP status and error codes for JSON”)."""
 _MESSAGE: Final = re.compile(r'\bmessage: "([^"]*)"')
 _STATUS: Final = re.compile(r"\bstatus: (\d{3})\b")
 _SOURCE: Final = re.compile(r"^Source:\s*\n\s*(.+)$", re.MULTILINE)
@@ -35,6 +37,7 @@ _WRONG_LOGIN: Final = frozenset(
         "AccountIsDisabled",
         "NoAuthenticationInformation",
         "AuthenticationFailed",
+        "accountDisabled",
         "bad_auth_token",
         "unauthorized",
     }
@@ -42,13 +45,22 @@ _WRONG_LOGIN: Final = frozenset(
 _WRONG_TOKEN: Final = frozenset({"ExpiredToken", "InvalidToken", "TokenRefreshRequired", "expired_auth_token"})
 _WRONG_REGION: Final = frozenset({"AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraint"})
 _FULL: Final = frozenset({"QuotaExceeded", "InsufficientCapacity", "XMinioStorageFull", "storage_cap_exceeded"})
-_LOCKED: Final = frozenset({"ObjectLocked", "BlobImmutableDueToPolicy", "BlobImmutableDueToLegalHold"})
+_LOCKED: Final = frozenset(
+    {
+        "ObjectLocked",
+        "BlobImmutableDueToPolicy",
+        "BlobImmutableDueToLegalHold",
+        "objectUnderActiveHold",
+        "retentionPolicyNotMet",
+    }
+)
+_BUSY: Final = frozenset({"rateLimitExceeded", "userRateLimitExceeded"})
 _CLOCK: Final = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
 
 
 def code_of(error: BaseException) -> str:
     """The service's own name of what went wrong, or "" where it sent none (answers to HEAD never hold one)."""
-    match = _CODE.search(str(error))
+    match = _REASON.search(str(error)) or _CODE.search(str(error))
     return next(filter(None, match.groups()), "") if match else ""
 
 
@@ -88,6 +100,8 @@ def object_error(error: BaseException, *, action: str, name: str, settings: Stor
     setting = _wrong_setting(error, code, status, settings)
     if setting is not None:
         return setting
+    if isinstance(error, exceptions.RateLimited) or status in (429, 503) or code in _BUSY:
+        return MediaUnavailable(f"Cannot {action} {what} now: the service asks to slow down.")
     is_denied = isinstance(error, exceptions.PermissionDenied) or status == 403
     if code in _LOCKED or (is_denied and action == "delete"):
         return DeletionRefused(f"{settings.place} does not let “{name}” be deleted: {_line(error, settings)}.")
@@ -104,9 +118,7 @@ def object_error(error: BaseException, *, action: str, name: str, settings: Stor
         )
     if isinstance(error, exceptions.Unsupported):
         return MediaRefused(f"{settings.place} cannot {action} files.", hint="Use another kind of medium.")
-    if isinstance(error, exceptions.RateLimited) or status in (429, 503):
-        return MediaUnavailable(f"Cannot {action} {what} now: the service asks to slow down.")
-    return MediaUnavailable(f"Cannot {action} {what}: {_line(error, settings)}.", hint=_network_hint(str(error)))
+    return MediaUnavailable(f"Cannot {action} {what}: {_line(error, settings)}.", hint=network_hint(str(error)))
 
 
 def _wrong_setting(
@@ -175,7 +187,8 @@ def _line(error: BaseException, settings: StoreSettings) -> str:
     return line[0].lower() + line[1:_LONGEST] if not line[:2].isupper() else line[:_LONGEST]
 
 
-def _network_hint(text: str) -> str:
+def network_hint(text: str) -> str:
+    """What to look at, for the words of a failed connection; "" = nobody knows."""
     if "certificate" in text:
         return "Give the file of the certificate authority that signed the server's certificate."
     if "InvalidContentType" in text:

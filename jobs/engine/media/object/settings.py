@@ -12,6 +12,7 @@ from ..hosted.client import HostedMedia
 from ..hosted.process import Driver
 
 STORE: Final = f"{__package__}.store:ObjectStore"
+GOOGLE_STORE: Final = f"{__package__}.google:GoogleStore"
 LOCKING_STORE: Final = f"{__package__}.locking:LockingStore"
 WEBDAV_STORE: Final = f"{__package__}.webdav:WebDavStore"
 

@@ -11,7 +11,7 @@ import opendal
 from opendal import exceptions
 from opendal.layers import TimeoutLayer
 
-from ...errors import MediaUnavailable, RepositoryDamaged
+from ...errors import EngineError, MediaUnavailable, RepositoryDamaged
 from ..base import Buffer, TestReport, Usage
 from ..names import checked_name, checked_prefix
 from ..probe import run_probe
@@ -25,9 +25,8 @@ class ObjectStore:
     def __init__(self, settings: StoreSettings) -> None:
         """Talks to nobody yet. Raises InvalidOptions."""
         self._settings = settings
-        layer = TimeoutLayer(timeout=CONTROL_SECONDS, io_timeout=TRANSFER_SECONDS)
         try:
-            self._operator = opendal.Operator(settings.scheme, **settings.plain_config()).layer(layer)
+            self._made = self._operator_with()
         except Exception as error:
             raise self._error(error, "open", "/") from error
 
@@ -110,6 +109,16 @@ class ObjectStore:
     def __str__(self) -> str:
         return self._settings.place
 
+    @property
+    def _operator(self) -> opendal.Operator:
+        return self._made
+
+    def _operator_with(self, **more: str) -> opendal.Operator:
+        """``more`` settings are laid over the others; an empty one takes them away."""
+        config = {name: value for name, value in (self._settings.plain_config() | more).items() if value}
+        layer = TimeoutLayer(timeout=CONTROL_SECONDS, io_timeout=TRANSFER_SECONDS)
+        return opendal.Operator(self._settings.scheme, **config).layer(layer)
+
     def _read(self, name: str, offset: int, length: int | None) -> bytes:
         """A part as the server sends it; out of the whole file where the server knows no ranges."""
         if length is None:
@@ -147,6 +156,8 @@ class ObjectStore:
 
     def _error(self, error: Exception, action: str, name: str) -> Exception:
         """A refusal without a reason is asked again in a way that is answered with one."""
+        if isinstance(error, EngineError):
+            return error
         if isinstance(error, exceptions.PermissionDenied) and not says_why(error):
             try:
                 next(iter(self._operator.list("", limit=1)), None)
