@@ -91,5 +91,6 @@ def media(bench: Bench) -> list[Row]:
 
 def _side(bench: Bench, contender: Contender, prefix: str) -> _Side:
     cache = bench.work / "caches" / prefix
+    shutil.rmtree(cache, ignore_errors=True)
     cache.mkdir(parents=True)
     return _Side(prefix=prefix, cache=cache, restic=contender.program if isinstance(contender, Restic) else None)
