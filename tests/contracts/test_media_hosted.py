@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from jobs.engine.errors import MediaUnavailable
+from jobs.engine.hosted.process import Driver
 from jobs.engine.media.base import Media
 from jobs.engine.media.disk import DiskMedia, DiskOptions
-from jobs.engine.media.hosted.client import HostedMedia
-from jobs.engine.media.hosted.process import Driver
+from jobs.engine.media.hosted import HostedMedia
 from jobs.engine.operations.copy_pipeline.process import fork_worker
 from jobs.engine.plan import Secret
 
@@ -165,7 +165,7 @@ def test_secrets_are_neither_in_arguments_nor_in_the_environment(media: HostedMe
 def test_a_stranger_is_not_served(media: HostedMedia, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     media.put("config", [b"x"])
     media.close()
-    monkeypatch.setattr("jobs.engine.media.hosted.wire.os.geteuid", lambda: 65534)
+    monkeypatch.setattr("jobs.engine.hosted.wire.os.geteuid", lambda: 65534)
     stranger: Media = _open(tmp_path)
     with pytest.raises(MediaUnavailable, match="not ours"):
         stranger.get("config")

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 from ..errors import InvalidOptions
 from ..plan import Secret
-from .hosted.client import HostedMedia
+from .hosted import HostedMedia
 from .object.place import checked_ca_file, checked_container, checked_endpoint, checked_folder, described, exactly_one
 from .object.settings import FieldNames, StoreSettings, hosted
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ..plan import Secret
-from .hosted.client import HostedMedia
+from .hosted import HostedMedia
 from .object.place import checked_container, checked_folder, described
 from .object.settings import FieldNames, StoreSettings, hosted
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from ..errors import InvalidOptions
 from ..plan import Secret
-from .hosted.client import HostedMedia
+from .hosted import HostedMedia
 from .object.place import checked_container, checked_endpoint, checked_folder, described
 from .object.settings import GOOGLE_STORE, FieldNames, StoreSettings, hosted
 

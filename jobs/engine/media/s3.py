@@ -10,7 +10,7 @@ from typing import Final
 
 from ..errors import InvalidOptions
 from ..plan import Secret
-from .hosted.client import HostedMedia
+from .hosted import HostedMedia
 from .object.place import checked_ca_file, checked_container, checked_endpoint, checked_folder, described
 from .object.settings import LOCKING_STORE, STORE, FieldNames, StoreSettings, hosted
 

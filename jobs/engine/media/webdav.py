@@ -8,7 +8,7 @@ from typing import Final
 
 from ..errors import InvalidOptions
 from ..plan import Secret
-from .hosted.client import HostedMedia
+from .hosted import HostedMedia
 from .object.place import checked_ca_file, checked_endpoint, checked_folder
 from .object.settings import WEBDAV_STORE, FieldNames, StoreSettings, hosted
 

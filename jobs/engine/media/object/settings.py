@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from ...hosted.process import Driver
 from ...plan import Secret
-from ..hosted.client import HostedMedia
-from ..hosted.process import Driver
+from ..hosted import HostedMedia
 
 STORE: Final = f"{__package__}.store:ObjectStore"
 GOOGLE_STORE: Final = f"{__package__}.google:GoogleStore"

@@ -20,7 +20,7 @@ from .settings import CONTROL_SECONDS, TRANSFER_SECONDS, StoreSettings
 
 
 class ObjectStore:
-    """One bucket or container, or a folder in it. Thread-safe. Never forked: see :mod:`jobs.engine.media.hosted`."""
+    """One bucket or container, or a folder in it. Thread-safe. Never forked: see :mod:`jobs.engine.hosted`."""
 
     def __init__(self, settings: StoreSettings) -> None:
         """Talks to nobody yet. Raises InvalidOptions."""

@@ -2,7 +2,7 @@
 
 PyPowerStore keeps the array it talked to last in a module's global, and asks *that* one which version it has: two
 arrays in one process are mixed up. It has no limit over all of a call, only one for each silence. So a host
-(:mod:`jobs.engine.media.hosted`) runs one of these for one array; what it returns are plain values.
+(:mod:`jobs.engine.hosted`) runs one of these for one array; what it returns are plain values.
 """
 
 from __future__ import annotations

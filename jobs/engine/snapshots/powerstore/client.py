@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ...errors import SnapshotMissing, SourceMissing, SourceUnavailable
-from ...media.hosted.calls import Calls
-from ...media.hosted.process import Driver
+from ...hosted.calls import Calls
+from ...hosted.process import Driver
 from ..arrays.clients import load
 from .values import ArraySettings, Export, FileSystem, Identity, NasServer, Taken
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..base import Buffer, TestReport, Usage
-from . import wire
-from .calls import Calls
-from .process import Driver
+from ..hosted import wire
+from ..hosted.calls import Calls
+from ..hosted.process import Driver
+from .base import Buffer, TestReport, Usage
 
 
 class HostedMedia:
-    """A medium in a host of its own. What it means for threads, forks and time: see :class:`~.calls.Calls`."""
+    """A medium in a host of its own. For threads, forks and time it is as :class:`~jobs.engine.hosted.calls.Calls`."""
 
     def __init__(self, driver: Driver, *, place: str, call_seconds: float) -> None:
         """``place`` names the medium in errors, such as “s3 bucket/prefix”."""

@@ -1,4 +1,4 @@
-"""A medium whose library does not survive ``fork``, run in a process of its own.
+"""A library that does not survive ``fork``, run in a process of its own.
 
 Some libraries start threads and hold locks that a forked child inherits in a state nobody will ever change: the child
 hangs. Our copies fork readers that inherit the medium. So such a driver runs in a *host*: a freshly executed process
@@ -6,5 +6,5 @@ that every process and thread of a job talks to over its own local socket. A for
 the host's memory is bounded by how many calls it runs at once.
 
 ``wire`` is what travels, ``process`` starts and ends a host, ``server`` is what runs inside, ``calls`` asks it for
-something, ``client`` is the medium. The client library of an array runs in one too (:mod:`jobs.engine.snapshots`).
+something. A medium in a host is :mod:`jobs.engine.media.hosted`; the client library of an array runs in one too.
 """

@@ -21,7 +21,7 @@ from typing import Any, Final
 from . import wire
 
 _SERVER: Final = f"{__package__}.server"
-_SOURCE: Final = Path(__file__).resolve().parents[4]
+_SOURCE: Final = Path(__file__).resolve().parents[3]
 _KEPT: Final = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _PROXIES: Final = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
 _ALLOCATION: Final = (

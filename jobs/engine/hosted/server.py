@@ -1,4 +1,4 @@
-"""What runs in a host: ``python -m jobs.engine.media.hosted.server LISTENER``, with the driver on standard input.
+"""What runs in a host: ``python -m jobs.engine.hosted.server LISTENER``, with the driver on standard input.
 
 One thread per connection. At most ``calls_at_once`` calls hold a body at any time; others wait before theirs is read,
 so that memory stays bounded and whoever sends is slowed down instead.
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any, Final
 
-from ...errors import EngineError, MediaUnavailable
+from ..errors import EngineError, MediaUnavailable
 from . import wire
 from .process import Driver
 
@@ -28,14 +28,14 @@ _WITH_BODY: Final = frozenset({"get", "put"})
 
 
 class Server:
-    """Answers calls with a medium, or whatever else the driver is, or with the error that making it met."""
+    """Answers calls with what the driver makes, such as a medium, or with the error that making it met."""
 
     def __init__(self, driver: Driver) -> None:
         self._slots = threading.BoundedSemaphore(driver.calls_at_once)
-        self._medium: Any = None
+        self._made: Any = None
         self._problem: EngineError | None = None
         try:
-            self._medium = _factory(driver.factory)(driver.settings)
+            self._made = _factory(driver.factory)(driver.settings)
         except EngineError as error:
             self._problem = error
 
@@ -59,19 +59,19 @@ class Server:
 
     def _answer(self, connection: socket.socket, call: wire.Call, body: bytes) -> None:
         try:
-            if self._medium is None:
+            if self._made is None:
                 raise self._problem or MediaUnavailable("The driver did not start.")
             if call.method == "list":
-                for rows in _in_parts(self._medium.list(**call.arguments)):
+                for rows in _in_parts(self._made.list(**call.arguments)):
                     wire.send(connection, wire.Answer(value=rows, more=True))
                 wire.send(connection, wire.Answer())
             elif call.method == "get":
-                wire.send(connection, wire.Answer(), [self._medium.get(**call.arguments)])
+                wire.send(connection, wire.Answer(), [self._made.get(**call.arguments)])
             elif call.method == "put":
-                self._medium.put(pieces=[body], **call.arguments)
+                self._made.put(pieces=[body], **call.arguments)
                 wire.send(connection, wire.Answer())
             else:
-                wire.send(connection, wire.Answer(value=getattr(self._medium, call.method)(**call.arguments)))
+                wire.send(connection, wire.Answer(value=getattr(self._made, call.method)(**call.arguments)))
         except EngineError as error:
             wire.send(connection, wire.Answer(error=error))
 

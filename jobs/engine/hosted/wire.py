@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..base import Buffer
+Piece = bytes | bytearray | memoryview
 
 _LENGTHS: Final = struct.Struct("<IQ")
 _PEER: Final = struct.Struct("3i")
@@ -25,7 +25,7 @@ _RECEIVE_BYTES: Final = 256 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """A method of a medium and its arguments; the pieces of a ``put`` are the body."""
+    """A method of the driver and its arguments; the pieces of a ``put`` are the body."""
 
     method: str
     arguments: dict[str, Any]
@@ -43,7 +43,7 @@ class Answer:
     more: bool = False
 
 
-def send(connection: socket.socket, head: Call | Answer, pieces: Sequence[Buffer] = ()) -> None:
+def send(connection: socket.socket, head: Call | Answer, pieces: Sequence[Piece] = ()) -> None:
     """Send one message. Raises OSError; TimeoutError after the socket's time."""
     text = pickle.dumps(head, protocol=5)
     views = [memoryview(piece).cast("B") for piece in pieces if memoryview(piece).nbytes]

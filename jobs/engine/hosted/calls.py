@@ -1,6 +1,6 @@
 """Calls to a host: each over a connection that no other thread or process uses, with a limit of time.
 
-What the driver in the host is, is its user's business: ``client`` has a medium in it.
+What the driver in the host is, is its user's business: a medium, the client of an array.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ import weakref
 from collections.abc import Sequence
 from typing import Any, Final
 
-from ...errors import MediaUnavailable, Retryable
-from ..base import Buffer
+from ..errors import MediaUnavailable, Retryable
 from . import wire
 from .process import Driver, Host
 
@@ -51,7 +50,7 @@ class Calls:
         self._hosts: list[Host] = []
         weakref.finalize(self, _end, self._hosts, self._states, goodbye)
 
-    def call(self, method: str, arguments: dict[str, Any], pieces: Sequence[Buffer] = ()) -> tuple[Any, bytes]:
+    def call(self, method: str, arguments: dict[str, Any], pieces: Sequence[wire.Piece] = ()) -> tuple[Any, bytes]:
         """What the driver's method returned, and the bytes that came with it. Raises what it raised."""
         connection = self.connect()
         try:
