@@ -70,7 +70,7 @@ def test_each_pack_of_a_large_file_is_asked_for_once(
     # Two segments; none can grow so large that it leaves the rest of a pack to another.
     monkeypatch.setattr(segments, "SEGMENT_BYTES", 16 << 20)
     far = restored(repository, _FAR, tmp_path / "far", tmp_path / "from far")
-    assert len(far) >= 6
+    assert len(far) >= 3, "restic cuts by chance, into packs of 4 to 12 MiB"
     assert set(far.values()) == {1}
     near = restored(repository, _NEAR, tmp_path / "near", tmp_path / "from near")
     assert near.total() > far.total(), "where asking costs nothing, smaller parts take less memory"
