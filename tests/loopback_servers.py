@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import atexit
 import re
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests import lasting_children
+
 
 def start(command: Sequence[str | Path], *, said: re.Pattern[str], environment: Mapping[str, str]) -> str:
     """What the program says in the first group of ``said`` once it serves. It dies with this process however that
     ends. Raises AssertionError with its words if it ends before.
     """
-    child = subprocess.Popen(
-        ["setpriv", "--pdeathsig", "KILL", *map(str, command)],
+    child = lasting_children.start(
+        command,
         env=environment,
         cwd="/",
         stdin=subprocess.DEVNULL,
@@ -23,7 +24,6 @@ def start(command: Sequence[str | Path], *, said: re.Pattern[str], environment: 
         stderr=subprocess.STDOUT,
         text=True,
     )
-    atexit.register(_end, child)
     heard = ""
     for line in child.stdout or ():
         heard += line
@@ -37,8 +37,3 @@ def _drain(child: subprocess.Popen[str]) -> None:
     """Some log every request, and wait until somebody reads that."""
     for _line in child.stdout or ():
         pass
-
-
-def _end(child: subprocess.Popen[str]) -> None:
-    child.kill()
-    child.wait()

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from urllib.request import Request, urlopen
 
+from tests import lasting_children
 from tests.rclone_servers import RCLONE
 
 ACCESS_KEY = "TESTACCESSKEY0000001"
@@ -58,10 +59,9 @@ def start(protocol: str, *arguments: str) -> RcloneServer:
     """A server of its own, ended with this process however that ends."""
     root = Path(tempfile.mkdtemp(prefix=f"sc-{protocol}-"))
     atexit.register(shutil.rmtree, root, ignore_errors=True)
-    command = ["setpriv", "--pdeathsig", "KILL", RCLONE, "serve", protocol, str(root), "--addr", "127.0.0.1:0"]
+    command = [RCLONE, "serve", protocol, str(root), "--addr", "127.0.0.1:0"]
     command += ["--rc", "--rc-addr", "127.0.0.1:0", "--rc-no-auth", "--config", "", *arguments]
-    child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    atexit.register(_end, child)
+    child = lasting_children.start(command, stderr=subprocess.PIPE, text=True)
     said = ""
     control = url = ""
     for line in child.stderr or ():
@@ -79,8 +79,3 @@ def _drain(child: subprocess.Popen[str]) -> None:
     """It logs every odd request, and waits until somebody reads that."""
     for _line in child.stderr or ():
         pass
-
-
-def _end(child: subprocess.Popen[str]) -> None:
-    child.kill()
-    child.wait()

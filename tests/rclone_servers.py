@@ -15,7 +15,9 @@ import tempfile
 import time
 from functools import cache
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
+
+from tests import lasting_children
 
 RCLONE: Final = str(Path(sys.executable).parent / "rclone")
 USER: Final = "snapcopy"
@@ -41,13 +43,8 @@ def _serve(kind: str, *arguments: str, said: re.Pattern[str]) -> str:
     """Start ``rclone serve`` and wait until it tells where it listens."""
     command = [RCLONE, "serve", kind, "--addr", "127.0.0.1:0", "--config", ""]
     log = tempfile.TemporaryFile(mode="w+")  # noqa: SIM115 - open as long as the server
-    child = subprocess.Popen(
-        ["setpriv", "--pdeathsig", "KILL", *command, *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-    )
-    atexit.register(_end, child, log)
+    atexit.register(log.close)
+    child = lasting_children.start([*command, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     ends_at = time.monotonic() + 20
     while True:
         log.seek(0)
@@ -65,9 +62,3 @@ def with_password() -> str:
 
 def append_only() -> str:
     return rest_server("--append-only")
-
-
-def _end(child: subprocess.Popen[bytes], log: IO[str]) -> None:
-    child.kill()
-    child.wait()
-    log.close()

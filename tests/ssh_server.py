@@ -19,6 +19,7 @@ from functools import cache
 from pathlib import Path
 
 from jobs.engine.plan import Secret
+from tests import lasting_children
 
 PASSPHRASE = "of the private key"
 
@@ -88,7 +89,7 @@ def secrets() -> dict[str, Secret]:
 
 @cache
 def server() -> SshServer:
-    """The server of this process, to be started by a thread that stays: it dies with the one that started it."""
+    """The server of this process."""
     folder = Path(tempfile.mkdtemp(prefix="sc-sshd-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for name, passphrase in (("host_key", ""), ("key", PASSPHRASE), ("plain_key", ""), ("stranger", "")):
@@ -104,13 +105,8 @@ def server() -> SshServer:
     (folder / "config").write_text(_configuration(folder, port))
     sshd = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin") or "sshd"
     with (folder / "log").open("w") as log:
-        child = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", sshd, "-D", "-e", "-f", str(folder / "config")],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
-    atexit.register(_end, child)
+        command = [sshd, "-D", "-e", "-f", str(folder / "config")]
+        child = lasting_children.start(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     _wait(child, port, folder / "log")
     found = SshServer(port=port, folder=folder, pid=child.pid)
     (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {found.host_key}\n")
@@ -143,11 +139,6 @@ def _wait(child: subprocess.Popen[bytes], port: int, log: Path) -> None:
         assert child.poll() is None, log.read_text()
         assert time.monotonic() < ends_at, f"sshd does not listen: {log.read_text()}"
         time.sleep(0.02)
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    child.kill()
-    child.wait()
 
 
 def strangers_remote(name: str) -> str:
