@@ -206,7 +206,8 @@ def test_J3_a_suspended_dump_begins_again_when_it_is_resumed(
     again = run(resume_job(job))
     assert (again.state, again.level_number) == (JobState.COMPLETED, 0), picture()
     assert again.events.filter(code="dump-begins-again").exists()
-    assert server.asked.count("DATA_ABORT") == 1
+    begun = server.asked.count("DATA_CONNECT") - 1
+    assert begun <= server.asked.count("DATA_ABORT") <= 1, "the order may be seen before anything is begun"
 
 
 def test_B7_a_point_that_was_never_copied_is_skipped_once_newer_ones_were(subclient: Subclient) -> None:
