@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from dataclasses import replace
 from http.client import HTTPException
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -42,10 +43,11 @@ class GoogleStore(ObjectStore):
 
     def __init__(self, settings: StoreSettings) -> None:
         """Talks to nobody yet."""
-        self._account: Mapping[str, Any] = json.loads(settings.plain_config()[ACCOUNT])
+        config = settings.plain_config()
+        self._account: Mapping[str, Any] = json.loads(config.pop(ACCOUNT))
         self._renewing = threading.Lock()
         self._renew_at = 0.0
-        super().__init__(settings)
+        super().__init__(replace(settings, config=config))
 
     @property
     def _operator(self) -> opendal.Operator:
@@ -56,9 +58,6 @@ class GoogleStore(ObjectStore):
                 self._made = self._operator_with(token=token)
                 self._renew_at = time.monotonic() + seconds / 2
             return self._made
-
-    def _operator_with(self, **more: str) -> opendal.Operator:
-        return super()._operator_with(**({ACCOUNT: ""} | more))
 
     def _exchange(self) -> tuple[str, float]:
         """(access token, seconds that it is good for)."""

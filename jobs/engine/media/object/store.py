@@ -114,8 +114,7 @@ class ObjectStore:
         return self._made
 
     def _operator_with(self, **more: str) -> opendal.Operator:
-        """``more`` settings are laid over the others; an empty one takes them away."""
-        config = {name: value for name, value in (self._settings.plain_config() | more).items() if value}
+        config = self._settings.plain_config() | more
         layer = TimeoutLayer(timeout=CONTROL_SECONDS, io_timeout=TRANSFER_SECONDS)
         return opendal.Operator(self._settings.scheme, **config).layer(layer)
 
