@@ -22,7 +22,7 @@ from snapcopy_site.lib.roles import Role
 from tests.browser.conftest import Visit
 from tests.browser.world import make_world
 from tests.factories import make_user
-from tests.jobs.farm import until
+from tests.jobs.farm import picture, until
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 JOB_MS: Final = 40_000
@@ -167,7 +167,7 @@ def real_node(*, key_file: Path) -> Iterator[None]:
     try:
         until(lambda: _lives(children) and _reported(), seconds=60, what="the node reports")
         yield
-        assert not Job.objects.filter(state=JobState.FAILED).exists()
+        assert not Job.objects.filter(state=JobState.FAILED).exists(), picture()
     finally:
         for child in children:
             child.send_signal(signal.SIGTERM)
