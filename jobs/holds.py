@@ -121,13 +121,18 @@ def _bases_of_transfers(subclients: set[int]) -> Iterator[tuple[int, Held]]:
 
 
 def _in_use(ids: list[int]) -> Iterator[tuple[int, Held]]:
-    """A snapshot job that awaits its inline copies has done its own part."""
+    """A snapshot job that awaits its inline copies has done its own part.
+
+    What was aged before a copy began is not compared with: the copy looks at its parent on the medium instead.
+    """
     jobs = Job.objects.filter(state__in=states.ACTIVE, snapshot__in=ids, awaits_children=False)
     jobs = jobs.exclude(operation__in=(Operation.MOUNT, Operation.UNMOUNT))
     jobs = jobs.exclude(_READS_SOMETHING_ELSE)
     for snapshot_id, job in jobs.order_by("pk").values_list("snapshot", "pk"):
         if snapshot_id is not None:
             yield snapshot_id, Held(hold=Hold.RUNNING, sentence=f"job {job} works on it")
-    compared = BackupCopy.objects.filter(state=CopyState.COPYING, parent__snapshot__in=ids)
+    compared = BackupCopy.objects.filter(
+        state=CopyState.COPYING, parent__snapshot__in=ids, parent__snapshot__aged_at__isnull=True
+    )
     for snapshot_id, job in compared.order_by("pk").values_list("parent__snapshot", "job"):
         yield snapshot_id, Held(hold=Hold.RUNNING, sentence=f"job {job} compares with it")

@@ -12,13 +12,24 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from jobs.models import BackupCopy, CatalogState, CopyState, Initiator, Job, JobState, Snapshot, SnapshotState
+from jobs.models import (
+    BackupCopy,
+    CatalogState,
+    CopyState,
+    Initiator,
+    Job,
+    JobState,
+    Operation,
+    Snapshot,
+    SnapshotState,
+)
 from jobs.services import apply_spool, launch_backup_copy, launch_snapshot, pin_snapshots, retire_snapshot
+from jobs.services.copy_states import mark_copying
 from policies.models import CatalogMode, Copy, Retention, Subclient
 from policies.services import create_copy
 from snapcopy_site.lib.roles import Role
 from tests.factories import make_media, make_user
-from tests.job_factories import make_backup_copy, make_node, make_snapshot
+from tests.job_factories import make_backup_copy, make_job, make_node, make_snapshot
 from tests.jobs import keeping_engine
 from tests.jobs.farm import backup_copy_of, configure, picture
 from tests.jobs.here import run, work_off
@@ -186,6 +197,21 @@ def test_P7_pinned_cataloging_frozen_and_in_use_keep_it(subclient: Subclient) ->
     BackupCopy.objects.filter(snapshot=other).update(state=CopyState.TO_BE_COPIED)
     assert [job.snapshot for job in apply_spool(subclient)] == [snapshot]
     assert apply_spool(subclient) == [], "its deletion is under way"
+
+
+def test_P7_the_next_copy_does_not_hold_up_a_deletion_that_was_decided_before_it_began(subclient: Subclient) -> None:
+    run(launch_snapshot(subclient))
+    snapshot = Snapshot.objects.get()
+    BackupCopy.objects.filter(snapshot=snapshot).delete()
+    copied = make_backup_copy(snapshot, backup_copy_of(subclient))
+    (deletion,) = apply_spool(subclient)
+    newer = make_snapshot(subclient, n=1)
+    copying = make_job(operation=Operation.BACKUP_COPY, state=JobState.RUNNING, subclient=subclient, snapshot=newer)
+    row = make_backup_copy(newer, backup_copy_of(subclient), state=CopyState.TO_BE_COPIED)
+    assert mark_copying(row, job_id=copying.pk, base=copied) is None, "what is to go is not compared with"
+    work_off()
+    deletion.refresh_from_db()
+    assert deletion.state == JobState.COMPLETED, picture()
 
 
 def test_P7_a_deletion_that_fails_never_fails_the_copy_and_is_tried_again(
