@@ -124,14 +124,14 @@ def test_files_of_dumps_are_not_downloaded(subclient: Subclient) -> None:
 
 def test_deleting_a_point_deletes_nothing_and_says_so(subclient: Subclient, server: Filer) -> None:
     run(launch_snapshot(subclient))
-    made, asked = Snapshot.objects.get(), list(server.asked)
+    made, asked = Snapshot.objects.get(), list(server.asked_by_all())
     page = enter(Role.ADMIN).get(reverse("snapshot-delete", args=[made.pk])).content.decode()
     assert "nothing on the file server is deleted" in page
     job = run(launch_snapshot_deletion(made, forced_reason="a test"))
     assert job.state == JobState.COMPLETED, picture()
     made.refresh_from_db()
     assert made.state == SnapshotState.DELETED
-    assert server.asked == asked
+    assert server.asked_by_all() == asked
 
 
 def test_the_page_of_its_subclient_speaks_of_points_and_offers_nothing_that_cannot_be(subclient: Subclient) -> None:

@@ -31,11 +31,13 @@ from .filer import HOME, Script, filer, log
 
 @pytest.mark.parametrize("auth", [AuthWay.SAFEST, AuthWay.MD5, AuthWay.TEXT])
 def test_the_right_password_opens_a_session(auth: AuthWay) -> None:
-    with filer(Script()) as server, visit(server, auth=auth) as session:
-        assert session.call(m.GET_HOST_INFO, Nothing()).host_name == "filer"
-        assert session.peer_host == HOME
-    assert server.asked[0] == "CONNECT_OPEN"
-    assert server.asked[-1] == "CONNECT_CLOSE"
+    with filer(Script()) as server:
+        with visit(server, auth=auth) as session:
+            assert session.call(m.GET_HOST_INFO, Nothing()).host_name == "filer"
+            assert session.peer_host == HOME
+        asked = server.asked_by_all()
+    assert asked[0] == "CONNECT_OPEN"
+    assert asked[-1] == "CONNECT_CLOSE"
 
 
 @pytest.mark.parametrize("auth", [AuthWay.MD5, AuthWay.TEXT, AuthWay.NONE])
