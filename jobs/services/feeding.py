@@ -61,7 +61,15 @@ def source_row(snapshot: Snapshot, copy: Copy) -> BackupCopy | None:
 
 
 def feed_of(snapshot: Snapshot, copy: Copy) -> Feed:
-    """Whether ``copy`` can have ``snapshot`` now, and from where (RULES B6)."""
+    """Whether ``copy`` can have ``snapshot`` now, and from where (RULES B6).
+
+    What nobody seems to bring is looked at again: its job may have ended between the looks at the row and at the jobs.
+    """
+    feed = _feed_of(snapshot, copy)
+    return _feed_of(snapshot, copy) if feed.supply is Supply.LATER else feed
+
+
+def _feed_of(snapshot: Snapshot, copy: Copy) -> Feed:
     if is_fed_from_media(copy):
         return _from_media(snapshot, copy)
     chosen = chosen_source(copy)

@@ -7,12 +7,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+from django.db.models import QuerySet
 
 from jobs.engine.plan import Secret
-from jobs.models import BackupCopy, CopyState, JobState, SnapshotState
+from jobs.models import BackupCopy, CopyState, Job, JobState, SnapshotState
+from jobs.selectors import active_jobs
 from jobs.services import (
     CannotLaunch,
     NothingNew,
+    feeding,
     launch_backup_copies,
     launch_backup_copy,
     launch_restore,
@@ -74,6 +77,24 @@ def test_B6_a_job_waits_for_the_job_that_brings_its_source(subclient: Subclient,
     job = launch_backup_copy(subclient, fed)
     assert job.state == JobState.WAITING
     assert job.state_reason == f"{snapshot.name} is not on backup yet: job {bringing.pk} is at it."
+
+
+def test_B6_what_is_brought_between_the_look_at_it_and_the_look_at_the_jobs_is_there(
+    subclient: Subclient, fed: Copy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = make_snapshot(subclient)
+    refresh_selection(subclient)
+    source = backup_copy_of(subclient)
+    bringing = make_job(operation="backup_copy", state=JobState.RUNNING, subclient=subclient, copy=source)
+
+    def once_it_is_over() -> QuerySet[Job]:
+        if Job.objects.filter(pk=bringing.pk).delete()[0]:
+            BackupCopy.objects.filter(copy=source).delete()
+            make_backup_copy(snapshot, source)
+        return active_jobs()
+
+    monkeypatch.setattr(feeding, "active_jobs", once_it_is_over)
+    assert feed_of(snapshot, fed).supply is Supply.READY
 
 
 def test_B5_a_newer_snapshot_does_not_overtake_one_whose_source_is_still_to_come(
