@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -102,15 +103,23 @@ def test_S1_a_command_sees_nothing_of_the_workers_secrets(monkeypatch: pytest.Mo
     assert "very secret" not in said
 
 
-def test_S1_a_command_that_takes_too_long_is_killed_with_all_its_children(tmp_path: Path) -> None:
+def test_S1_a_command_that_takes_too_long_is_killed_with_all_its_children(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pid_file = tmp_path / "pid"
+
+    def clock() -> float:
+        """Its time begins once its child is known."""
+        return time.monotonic() if pid_file.exists() and pid_file.read_text().endswith("\n") else 0.0
+
+    monkeypatch.setattr(commands, "time", SimpleNamespace(monotonic=clock))
     script = tmp_path / "script"
     script.write_text(f"#!/bin/sh\nsleep 600 &\necho $! > {pid_file}\nwait\n")
     script.chmod(0o755)
     began = time.monotonic()
     with pytest.raises(CommandFailed, match="did not end within 1 seconds"):
         commands.run(str(script), facts={}, control=None, seconds=1)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
     until(lambda: not is_alive(int(pid_file.read_text())), what="the child ends")
 
 
@@ -122,7 +131,7 @@ def test_J3_a_command_ends_when_its_job_is_killed() -> None:
     began = time.monotonic()
     with pytest.raises(errors.Killed):
         commands.run("/bin/sleep 600", facts={}, control=Kill())
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
 
 
 def test_S1_only_the_end_of_much_output_is_kept() -> None:
