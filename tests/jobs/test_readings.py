@@ -101,4 +101,5 @@ def test_moments_are_rounded_down_so_that_no_promise_is_broken(media: Media) -> 
     before = timezone.now()
     run(media, packs(0, 5), percent=100)
     row = PackReading.objects.get()
-    assert before - timedelta(hours=1) < row.at <= before
+    assert before - timedelta(hours=1) < row.at <= timezone.now()
+    assert (row.at.minute, row.at.second, row.at.microsecond) == (0, 0, 0), "the hour may have begun meanwhile"
