@@ -23,7 +23,8 @@ def work_off(*, most: int = 100) -> list[Job]:
     done: list[Job] = []
     for _ in range(most):
         # This process is the node, and reports as one: a slow machine must not take it away.
-        AccessNode.objects.filter(last_seen_at__isnull=False).update(last_seen_at=timezone.now())
+        now = timezone.now()
+        AccessNode.objects.filter(last_seen_at__lt=now).update(last_seen_at=now)
         sweep()
         job = Job.objects.filter(state=JobState.QUEUED).order_by("priority", "pk").first()
         if job is None:
