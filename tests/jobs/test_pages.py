@@ -227,8 +227,9 @@ def test_the_running_fragment_asks_for_a_new_page_when_other_jobs_run(enter: Ent
     assert client.get(reverse("overview-running"), {"seen": ""}).headers["HX-Refresh"] == "true"
 
 
-def test_the_strip_shows_the_worst_of_each_day(subclient: Subclient) -> None:
-    now = timezone.now()
+def test_the_strip_shows_the_worst_of_each_day(subclient: Subclient, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = timezone.now().replace(hour=12)
+    monkeypatch.setattr(timezone, "now", lambda: now)
     make_job(state=JobState.COMPLETED, subclient=subclient)
     make_job(state=JobState.FAILED, subclient=subclient)
     make_job(state=JobState.COMPLETED, subclient=subclient, finished_at=now - timedelta(days=1))
