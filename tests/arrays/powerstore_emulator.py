@@ -109,7 +109,7 @@ class PowerStore:
             "ca_file": str(self.server.certificate.authority),
             "nas_server": NAS,
             "mount": str(self.mount),
-            "timeout_seconds": 20,
+            "timeout_seconds": 60,
         } | others
 
     def expire_sessions(self) -> None:
