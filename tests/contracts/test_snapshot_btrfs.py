@@ -243,10 +243,10 @@ def fake_btrfs(tmp_path: Path) -> Path:
     return tmp_path / "btrfs"
 
 
-def says(program: Path, script: str) -> BtrfsProgs:
+def says(program: Path, script: str, *, seconds: float = 60) -> BtrfsProgs:
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
-    return BtrfsProgs(0.3, SystemClock(), str(program))
+    return BtrfsProgs(seconds, SystemClock(), str(program))
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_what_btrfs_progs_complain_of_becomes_an_error_of_ours(
 
 
 def test_a_child_that_hangs_is_given_up_after_the_time_limit(fake_btrfs: Path) -> None:
-    progs = says(fake_btrfs, "exec sleep 60")
+    progs = says(fake_btrfs, "exec sleep 60", seconds=0.3)
     with pytest.raises(StorageBusy, match="did not end within"):
         progs.delete("/area/name", RUN)
 

@@ -238,14 +238,14 @@ def test_what_is_no_name_of_a_dataset_is_refused_before_it_reaches_a_command(nam
 
 
 @pytest.fixture
-def says(tmp_path: Path) -> Callable[[str], Zfs]:
+def says(tmp_path: Path) -> Callable[..., Zfs]:
     """A fake zfs that says what its script says; the words are those of OpenZFS's and zfs-fuse's libzfs_util.c."""
 
-    def make(script: str) -> Zfs:
+    def make(script: str, *, seconds: float = 60) -> Zfs:
         program = tmp_path / "zfs"
         program.write_text(f"#!/bin/sh\n{script}\n")
         program.chmod(0o755)
-        return Zfs(0.3, SystemClock(), str(program))
+        return Zfs(seconds, SystemClock(), str(program))
 
     return make
 
@@ -267,16 +267,16 @@ def says(tmp_path: Path) -> Callable[[str], Zfs]:
     ],
 )
 def test_what_zfs_complains_of_becomes_an_error_of_ours(
-    says: Callable[[str], Zfs], words: str, kind: type[EngineError]
+    says: Callable[..., Zfs], words: str, kind: type[EngineError]
 ) -> None:
     with pytest.raises(kind) as failure:
         says(f'echo "{words}" >&2; exit 1').clone("tank/data@x", "tank/y", RUN)
     assert type(failure.value) is kind
 
 
-def test_a_command_that_hangs_is_given_up_after_the_time_limit(says: Callable[[str], Zfs]) -> None:
+def test_a_command_that_hangs_is_given_up_after_the_time_limit(says: Callable[..., Zfs]) -> None:
     with pytest.raises(StorageBusy, match="did not end within"):
-        says("sleep 60").exists("tank/data", RUN)
+        says("sleep 60", seconds=0.3).exists("tank/data", RUN)
 
 
 def test_a_node_without_zfs_is_told_what_to_install() -> None:
