@@ -6,6 +6,7 @@ Started once for a test process; it dies with it. Sessions see the whole file sy
 from __future__ import annotations
 
 import atexit
+import contextlib
 import getpass
 import os
 import shutil
@@ -60,8 +61,13 @@ class SshServer:
 
     def cut(self) -> None:
         """Every session ends in the middle of whatever it does."""
+        self.tell(signal.SIGKILL)
+
+    def tell(self, what: signal.Signals) -> None:
+        """Send it to every session, but for those that have just ended by themselves."""
         for pid in self.sessions():
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, what)
 
     def stock_command(self) -> str:
         """What ``restic -o sftp.command`` runs."""

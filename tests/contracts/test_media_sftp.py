@@ -172,15 +172,12 @@ def test_a_server_that_stalls_is_given_up(tmp_path: Path, monkeypatch: pytest.Mo
         stalled.put(PACK, [b"x"])
         monkeypatch.setattr(sftp_module, "_CALL_SECONDS", 0.3)
         monkeypatch.setattr(sftp_module, "_SLOWEST_BYTES_PER_SECOND", 1e9)
-        pids = ssh_server.server().sessions()
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
+        ssh_server.server().tell(signal.SIGSTOP)
         try:
             with pytest.raises(MediaUnavailable, match="in time"):
                 stalled.get(PACK)
         finally:
-            for pid in pids:
-                os.kill(pid, signal.SIGCONT)
+            ssh_server.server().tell(signal.SIGCONT)
         monkeypatch.undo()
         assert stalled.get(PACK) == b"x"
 
