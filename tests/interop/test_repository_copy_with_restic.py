@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import shutil
 import stat
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -216,11 +217,17 @@ def test_a_stopped_copy_leaves_no_snapshot_file_and_the_next_reuses_what_moved(p
 
 
 def _feed_and_kill(pair: Pair, *, packs: int) -> None:
-    """``kill -9`` once so many packs more lie in the target."""
+    """``kill -9`` once so many packs more lie in the target. The copy gets no further than that, however late it is."""
     wanted = count_files(pair.path / "data") + packs
-    child = multiprocessing.get_context("fork").Process(target=pair.feed)
+
+    class Stays:
+        def check(self) -> None:
+            while count_files(pair.path / "data") >= wanted:
+                time.sleep(1)
+
+    child = multiprocessing.get_context("fork").Process(target=pair.feed, kwargs={"control": Stays()})
     child.start()
-    until(lambda: count_files(pair.path / "data") >= wanted, what="packs are being written")
+    until(lambda: count_files(pair.path / "data") >= wanted, seconds=120, what="packs are being written")
     child.kill()
     child.join()
 
