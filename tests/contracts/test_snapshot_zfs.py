@@ -23,6 +23,7 @@ from jobs.engine.events import FreeRun
 from jobs.engine.snapshots.binding import bind_read_only, release
 from jobs.engine.snapshots.zfs.command import Zfs
 from jobs.engine.snapshots.zfs.engine import ZfsEngine, ZfsOptions
+from jobs.engine.snapshots.zfs.reading import ReadingRoom
 from tests.loopmounts import LoopMount
 from tests.zfs_pool import another_pool, zfs
 
@@ -277,6 +278,21 @@ def test_what_zfs_complains_of_becomes_an_error_of_ours(
 def test_a_command_that_hangs_is_given_up_after_the_time_limit(says: Callable[..., Zfs]) -> None:
     with pytest.raises(StorageBusy, match="did not end within"):
         says("sleep 60", seconds=0.3).exists("tank/data", RUN)
+
+
+def test_a_clone_is_tried_again_however_long_the_first_try_took(says: Callable[..., Zfs], tmp_path: Path) -> None:
+    tried = tmp_path / "tried"
+
+    class Leaps(SystemClock):
+        """The machine stops for a minute while the first try is told that the clone is busy."""
+
+        def monotonic(self) -> float:
+            return super().monotonic() + 60 * tried.exists()
+
+    busy = "cannot destroy 'tank/clone': dataset is busy"
+    zfs_once_busy = says(f'[ $1 != destroy ] || [ -e {tried} ] || {{ touch {tried}; echo "{busy}" >&2; exit 1; }}')
+    ReadingRoom(tmp_path, INSTALL, zfs_once_busy, Leaps())._destroy_clone("tank/clone")
+    assert tried.exists()
 
 
 def test_a_node_without_zfs_is_told_what_to_install() -> None:

@@ -182,17 +182,18 @@ class ReadingRoom:
     def _destroy_clone(self, clone: str) -> None:
         """Raises StorageBusy for one that a mount elsewhere shows: zfs-fuse would destroy it under whoever looks at it.
 
-        A file that was closed just now may keep it busy for a moment longer.
+        A file that was closed just now may keep it busy for a moment longer; the last try begins after that.
         """
         for point in mount_points(clone):
             if not is_inside(point, str(self.path)):
                 raise StorageBusy(f"The clone “{clone}” is mounted at “{point}”, too.")
         deadline = self._clock.monotonic() + _BUSY_SECONDS
         while True:
+            is_last = self._clock.monotonic() > deadline
             try:
                 self._destroy(clone)
             except StorageBusy:
-                if self._clock.monotonic() > deadline:
+                if is_last:
                     raise
                 self._clock.sleep(_LOOK_SECONDS)
             else:
