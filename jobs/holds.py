@@ -26,10 +26,10 @@ AWAITED: Final = (*states.WAITS, CopyState.CANDIDATE, CopyState.COPYING)
 """RULES R5: in these states a snapshot is held for its copy."""
 
 _COMPARING: Final = frozenset({Capability.DIFF, Capability.KEEPS_BASE_SNAPSHOT})
-_READS_SOMETHING_ELSE: Final = Q(operation=Operation.RESTORE) & (
-    Q(backup_copy__isnull=False) | Q(replica__isnull=False)
-)
-"""A restore from media or from a replica needs the snapshot of the primary no more than anybody else."""
+_READS_SOMETHING_ELSE: Final = (
+    Q(operation=Operation.RESTORE) & (Q(backup_copy__isnull=False) | Q(replica__isnull=False))
+) | Q(operation=Operation.BACKUP_COPY, copy__source__kind__in=BACKUP_KINDS)
+"""A restore from media or from a replica, and a copy that another backup copy feeds: the primary may lose its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

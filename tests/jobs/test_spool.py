@@ -33,6 +33,7 @@ from tests.job_factories import make_backup_copy, make_job, make_node, make_snap
 from tests.jobs import keeping_engine
 from tests.jobs.farm import backup_copy_of, configure, picture
 from tests.jobs.here import run, work_off
+from tests.jobs.test_repository_copies import add_fed_copy
 
 BY_HAND = (Initiator.PERSON, Initiator.SCRIPT)
 
@@ -209,6 +210,19 @@ def test_P7_the_next_copy_does_not_hold_up_a_deletion_that_was_decided_before_it
     copying = make_job(operation=Operation.BACKUP_COPY, state=JobState.RUNNING, subclient=subclient, snapshot=newer)
     row = make_backup_copy(newer, backup_copy_of(subclient), state=CopyState.TO_BE_COPIED)
     assert mark_copying(row, job_id=copying.pk, base=copied) is None, "what is to go is not compared with"
+    work_off()
+    deletion.refresh_from_db()
+    assert deletion.state == JobState.COMPLETED, picture()
+
+
+def test_P7_a_copy_that_another_backup_copy_feeds_holds_no_snapshot(subclient: Subclient, tmp_path: Path) -> None:
+    run(launch_snapshot(subclient))
+    snapshot = Snapshot.objects.get()
+    BackupCopy.objects.filter(snapshot=snapshot).delete()
+    make_backup_copy(snapshot, backup_copy_of(subclient))
+    (deletion,) = apply_spool(subclient)
+    fed = add_fed_copy(tmp_path, subclient)
+    make_job(operation=Operation.BACKUP_COPY, state=JobState.RUNNING, subclient=subclient, copy=fed, snapshot=snapshot)
     work_off()
     deletion.refresh_from_db()
     assert deletion.state == JobState.COMPLETED, picture()
