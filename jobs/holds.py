@@ -51,7 +51,8 @@ def holds_of(snapshots: Iterable[Snapshot], *, now: datetime | None = None) -> d
             held[snapshot.pk].append(Held(hold=Hold.PINNED, sentence=f"it is pinned{why}"))
     ids = [snapshot.pk for snapshot in known]
     subclients = {snapshot.subclient_id for snapshot in known}
-    for found in (_mounted(ids), _awaited(ids), _bases(subclients), _bases_of_transfers(subclients), _in_use(ids)):
+    bases = (_bases(subclients), _bases_of_transfers(subclients))
+    for found in (_mounted(ids), _awaited(ids), *bases, _in_use(ids), _drilled(ids, subclients)):
         for snapshot_id, one in found:
             held[snapshot_id].append(one)
     return {snapshot_id: held[snapshot_id] for snapshot_id in ids if snapshot_id in held}
@@ -126,7 +127,7 @@ def _in_use(ids: list[int]) -> Iterator[tuple[int, Held]]:
     What was aged before a copy began is not compared with: the copy looks at its parent on the medium instead.
     """
     jobs = Job.objects.filter(state__in=states.ACTIVE, snapshot__in=ids, awaits_children=False)
-    jobs = jobs.exclude(operation__in=(Operation.MOUNT, Operation.UNMOUNT))
+    jobs = jobs.exclude(operation__in=(Operation.MOUNT, Operation.UNMOUNT, Operation.DRILL))
     jobs = jobs.exclude(_READS_SOMETHING_ELSE)
     for snapshot_id, job in jobs.order_by("pk").values_list("snapshot", "pk"):
         if snapshot_id is not None:
@@ -136,3 +137,12 @@ def _in_use(ids: list[int]) -> Iterator[tuple[int, Held]]:
     )
     for snapshot_id, job in compared.order_by("pk").values_list("parent__snapshot", "job"):
         yield snapshot_id, Held(hold=Hold.RUNNING, sentence=f"job {job} compares with it")
+
+
+def _drilled(ids: list[int], subclients: set[int]) -> Iterator[tuple[int, Held]]:
+    """The snapshots of all backup copies that are drilled. A drill looks at none that was aged before it began."""
+    drills = Job.objects.filter(operation=Operation.DRILL, state__in=states.ACTIVE, subclient__in=subclients)
+    for job, rows in drills.order_by("pk").values_list("pk", "parameters__backup_copies"):
+        compared = BackupCopy.objects.filter(pk__in=rows or [], snapshot__in=ids, snapshot__aged_at__isnull=True)
+        for snapshot_id in compared.order_by("snapshot").values_list("snapshot", flat=True).distinct():
+            yield snapshot_id, Held(hold=Hold.RUNNING, sentence=f"job {job} works on it")

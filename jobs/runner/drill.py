@@ -125,7 +125,7 @@ def _place() -> Path:
 def _held(task: Task, row: BackupCopy, stack: ExitStack) -> tuple[SourceRoot, ...]:
     """The snapshot if it can be read here; else none, and the job says why."""
     try:
-        return stack.enter_context(open_held(row.snapshot, node=task.job.node))
+        return stack.enter_context(open_held(row.snapshot, node=task.job.node, but_no_aged=True))
     except SnapshotMissing as error:
         level, why = Level.INFO, error.sentence
     except EngineError as error:

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from django.db import transaction
+
 from jobs.engine.errors import SnapshotMissing
 from jobs.engine.plan import SourceRoot, StoredPath
 from jobs.models import Snapshot
@@ -17,15 +19,22 @@ from policies.resolve import build_engine
 
 
 @contextmanager
-def open_held(snapshot: Snapshot, *, node: AccessNode | None) -> Iterator[tuple[SourceRoot, ...]]:
+def open_held(
+    snapshot: Snapshot, *, node: AccessNode | None, but_no_aged: bool = False
+) -> Iterator[tuple[SourceRoot, ...]]:
     """The snapshot's content paths, readable for the length of the context.
 
+    ``but_no_aged``: not on its own storage if it was aged already, because its deletion waits for nobody.
     Raises SnapshotMissing where it is gone, or no storage that holds it is reached; what its engine raises.
     """
     found = [one for one in sources_of(snapshot, node=node) if one.kind is not SourceKind.MEDIA]
-    source = next((one for one in found if not one.candidate.obstacle), None)
+    obstacles = {one.copy.pk: one.candidate.obstacle for one in found}
+    if but_no_aged and _is_aged(snapshot):
+        aged = {one.copy.pk: "the snapshot is to be deleted" for one in found if one.kind is SourceKind.SNAPSHOT}
+        obstacles |= {copy: why for copy, why in aged.items() if not obstacles[copy]}
+    source = next((one for one in found if not obstacles[one.copy.pk]), None)
     if source is None:
-        why = "; ".join(one.candidate.obstacle for one in found)
+        why = "; ".join(obstacles.values())
         raise SnapshotMissing(f"{snapshot.name} cannot be read here{f': {why}' if why else ''}.")
     replica = source.replica
     server = replica.file_server if replica is not None else snapshot.subclient.file_server
@@ -34,3 +43,9 @@ def open_held(snapshot: Snapshot, *, node: AccessNode | None) -> Iterator[tuple[
         yield tuple(
             SourceRoot(directory=root.directory, stored_as=StoredPath(os.fsencode(root.content_path))) for root in roots
         )
+
+
+def _is_aged(snapshot: Snapshot) -> bool:
+    """Locked for a moment, so that an aging which is about to say so is waited for."""
+    with transaction.atomic():
+        return Snapshot.objects.select_for_update(of=("self",)).get(pk=snapshot.pk).aged_at is not None

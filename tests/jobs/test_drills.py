@@ -12,6 +12,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from jobs import tasks
 from jobs.engine.operations import restore
 from jobs.models import BackupCopy, DrillComparison, DrillResult, Job, JobState, Operation, Snapshot
 from jobs.runner import drill
@@ -27,11 +28,13 @@ from jobs.services import (
     tick,
 )
 from jobs.services.dispatch import dispatch
+from jobs.services.removal import retire_snapshot
 from policies.models import Media, Subclient
+from policies.services import create_copy
 from snapcopy_site.lib.home import Home
 from snapcopy_site.lib.roles import Role
-from tests.factories import make_schedule, make_user
-from tests.job_factories import make_job, make_node
+from tests.factories import make_media, make_schedule, make_user
+from tests.job_factories import make_backup_copy, make_job, make_node, make_snapshot
 from tests.jobs.farm import backup_copy_of, configure, picture
 from tests.jobs.here import run, work_off
 from tests.jobs.test_commands import as_json, command
@@ -83,6 +86,32 @@ def test_without_the_snapshot_the_stored_hashes_are_compared_and_the_job_says_so
     assert (job.state, job.result["copies"][0]["compared_with"]) == (JobState.COMPLETED, "hashes"), picture()
     assert "compared with the stored hashes" in " ".join(job.events.values_list("sentence", flat=True))
     assert DrillResult.objects.get().compared_with == DrillComparison.HASHES
+
+
+def test_a_deletion_that_was_decided_before_a_drill_began_is_not_held_up_by_it(
+    subclient: Subclient, row: BackupCopy
+) -> None:
+    deletion = retire_snapshot(row.snapshot, reason="days")
+    assert deletion is not None
+    job = launch_drill(subclient)
+    tasks.run(job.pk, job.attempt)
+    job.refresh_from_db()
+    assert (job.state, job.result["copies"][0]["compared_with"]) == (JobState.COMPLETED, "hashes"), picture()
+    assert "the snapshot is to be deleted" in job.events.get(code="drill-by-hashes").sentence
+    launch_drill(subclient)
+    tasks.run(deletion.pk, deletion.attempt)
+    deletion.refresh_from_db()
+    assert deletion.state == JobState.COMPLETED, picture()
+    assert run(Job.objects.latest("pk")).state == JobState.COMPLETED, picture()
+
+
+def test_a_drill_holds_the_snapshots_of_all_copies_that_it_looks_at(subclient: Subclient, row: BackupCopy) -> None:
+    second = create_copy(subclient.policy, name="second", media=make_media(name="other"), user=None)
+    older = make_backup_copy(make_snapshot(subclient, n=-1), second).snapshot
+    job = launch_drill(subclient)
+    for snapshot in (row.snapshot, older):
+        assert f"job {job.pk} works on it" in holds_on(snapshot)
+        assert retire_snapshot(snapshot, reason="days") is None
 
 
 def test_J1_a_drill_that_does_not_get_back_what_was_copied_calls_for_a_person(
