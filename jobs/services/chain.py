@@ -9,6 +9,7 @@ from django.db import transaction
 
 from jobs.models import BackupCopy, CopyState, Job, JobState, Operation
 from jobs.progress import note
+from jobs.rules import states
 from jobs.services.feeding import Supply, feed_of
 from jobs.services.selection import next_to_copy
 
@@ -19,16 +20,23 @@ THEN: Final = "then"
 """Parameter of a job: ids of rows that were asked for while it ran."""
 
 
-def ask_after(running: Job, row: BackupCopy | None, *, parent: Job | None = None) -> Job:
-    """RULES B11: a second request attaches to the job that runs. ``row`` None = whatever waits."""
+def ask_after(running: Job, row: BackupCopy | None, *, parent: Job | None = None) -> Job | None:
+    """RULES B11: a second request attaches to the job that runs. ``row`` None = whatever waits.
+
+    None = it ended meanwhile, without what was asked for.
+    """
     with transaction.atomic():
         running = Job.objects.select_for_update(of=("self",)).get(pk=running.pk)
+        if row is not None and row.pk == running.backup_copy_id:
+            return running
+        if running.state in states.FINAL:
+            return None
         if row is None:
             if running.parameters.get(GOES_ON) and not (parent and running.parent_id is None):
                 return running
             running.parameters[GOES_ON] = True
             said = "Another request attached: the job goes on with the next snapshot that waits."
-        elif row.pk == running.backup_copy_id or row.pk in running.parameters.get(THEN, []):
+        elif row.pk in running.parameters.get(THEN, []):
             return running
         else:
             running.parameters[THEN] = [*running.parameters.get(THEN, []), row.pk]

@@ -89,8 +89,8 @@ def launch_backup_copy(
     copy = copy or first_backup_copy(subclient)
     refuse_wrong_copy(subclient, copy)
     asked = _row_asked_for(snapshot, copy, recopy=recopy) if snapshot else None
-    if running := active_backup_copy_job(subclient, copy):
-        return ask_after(running, asked, parent=parent)
+    if attached := _attached(subclient, copy, asked, parent):
+        return attached
     row = asked or _row_to_copy(subclient, copy)
     try:
         with transaction.atomic():
@@ -110,10 +110,9 @@ def launch_backup_copy(
                 schedule_run=schedule_run,
             )
     except IntegrityError:
-        running = active_backup_copy_job(subclient, copy)
-        if running is None:
-            raise
-        return ask_after(running, asked, parent=parent)
+        if attached := _attached(subclient, copy, asked, parent):
+            return attached
+        raise
     return dispatch(job.pk)
 
 
@@ -179,6 +178,12 @@ def create_job(
         how=how,
         **values,
     )
+
+
+def _attached(subclient: Subclient, copy: Copy, asked: BackupCopy | None, parent: Job | None) -> Job | None:
+    """The running job, which goes on with the request. None = none runs; what ended just now goes on with nothing."""
+    running = active_backup_copy_job(subclient, copy)
+    return ask_after(running, asked, parent=parent) if running is not None else None
 
 
 def _row_to_copy(subclient: Subclient, copy: Copy) -> BackupCopy:

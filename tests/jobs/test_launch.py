@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import django_rq
 import pytest
 import redis
 from django.db import connection, transaction
+from django.utils import timezone
 
 from jobs.engine.plan import Secret
 from jobs.models import BackupCopy, CopyState, Job, JobState, Operation, SnapshotState
+from jobs.selectors import active_backup_copy_job
 from jobs.services import (
     CannotLaunch,
     launch_backup_copy,
@@ -21,6 +24,7 @@ from jobs.services import (
     launch_test,
     resubmit_job,
 )
+from jobs.services import launch as launching
 from jobs.services.sweep import place_waiting, tell_again
 from policies.models import AccessNode, Media, Subclient
 from policies.secrets import REPOSITORY_PASSWORD
@@ -136,6 +140,26 @@ def test_b11_a_second_request_attaches_to_the_running_one(subclient: Subclient, 
     job.refresh_from_db()
     assert job.parameters["goes_on"]
     assert Job.objects.filter(operation="backup_copy").count() == 1
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+def test_b11_a_request_beside_a_job_that_ends_at_that_moment_is_not_lost(
+    subclient: Subclient, node: AccessNode, monkeypatch: pytest.MonkeyPatch, *, by_name: bool
+) -> None:
+    first, second = make_snapshot(subclient), make_snapshot(subclient, n=1)
+    job = launch_backup_copy(subclient, snapshot=first)
+
+    def found_and_then_over(*given: Any) -> Job | None:
+        running = active_backup_copy_job(*given)
+        BackupCopy.objects.filter(snapshot=first).update(state=CopyState.SKIPPED)
+        Job.objects.filter(pk=job.pk).update(state=JobState.COMPLETED, finished_at=timezone.now())
+        return running
+
+    monkeypatch.setattr(launching, "active_backup_copy_job", found_and_then_over)
+    following = launch_backup_copy(subclient, snapshot=second if by_name else None)
+    assert (following.state, following.snapshot) == (JobState.QUEUED, second)
+    job.refresh_from_db()
+    assert "then" not in job.parameters
 
 
 def test_b11_twenty_requests_at_once_make_one_job(subclient: Subclient, node: AccessNode) -> None:
