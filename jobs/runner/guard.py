@@ -31,6 +31,10 @@ logger = logging.getLogger(__name__)
 HARD_STOP_SECONDS: Final = 10.0
 """A process that was told to be killed and has not ended by then is killed by its own guard."""
 
+LEAVING_SECONDS: Final = 10.0
+"""So long the process of the attempt before may still have the lock, after it wrote its end."""
+
+_LOOK_SECONDS: Final = 0.05
 _FAREWELL: Final = "ended"
 
 
@@ -82,11 +86,14 @@ class Guard(threading.Thread):
 
     def _claim(self) -> bool:
         """The lock first, then the row, if it is still this attempt's turn."""
-        if not lease.take(self._job_id):
-            return False
+        mine = Job.objects.filter(pk=self._job_id, attempt=self._attempt, state=JobState.QUEUED, want=Want.RUN)
+        ends_at = time.monotonic() + LEAVING_SECONDS
+        while not lease.take(self._job_id):
+            if time.monotonic() > ends_at or not mine.exists():
+                return False
+            time.sleep(_LOOK_SECONDS)
         now = timezone.now()
         with transaction.atomic():
-            mine = Job.objects.filter(pk=self._job_id, attempt=self._attempt, state=JobState.QUEUED, want=Want.RUN)
             claimed = mine.update(
                 state=JobState.RUNNING,
                 state_reason="",

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from jobs import lease
 from jobs.models import BackupCopy, CopyState, Job, JobAttempt, JobState, Operation, Want
 from jobs.rules.retry import MOST_COPY_FAILURES, MOST_LOST_ATTEMPTS
+from jobs.runner.attempt import Attempt
 from jobs.selectors import jobs_needing_attention
 from jobs.services import CannotControl, acknowledge_job, kill_job, resume_job, suspend_job
 from jobs.services.finish import end_attempt
@@ -67,6 +69,24 @@ def test_a_running_job_is_told_and_keeps_running_until_it_obeys(subclient: Subcl
     assert job.state == JobState.KILLED
     assert BackupCopy.objects.get().state == CopyState.TO_BE_COPIED
     assert job.attempts.get().state == "killed"
+
+
+def test_a_job_is_taken_once_the_process_of_the_attempt_before_has_left_it(
+    subclient: Subclient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job(subclient=subclient)
+    take, asked = lease.take, list[int]()
+
+    def held_by_another_at_first(job_id: int) -> bool:
+        asked.append(job_id)
+        return len(asked) > 1 and take(job_id)
+
+    monkeypatch.setattr(lease, "take", held_by_another_at_first)
+    with Attempt(job.pk, 1).held() as is_mine:
+        assert is_mine
+        with Attempt(job.pk, 1).held() as is_mine_too:
+            assert not is_mine_too
+    assert asked == [job.pk] * 3, "what runs already is not waited for"
 
 
 def test_suspend_and_resume(subclient: Subclient) -> None:
