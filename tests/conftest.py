@@ -11,6 +11,8 @@ import pytest
 import redis
 from django.conf import settings
 from django.db.backends.postgresql.operations import DatabaseOperations
+from hypothesis import HealthCheck
+from hypothesis import settings as examples
 
 from jobs.engine.repository import repository
 from jobs.engine.repository.keys import ScryptCost
@@ -22,7 +24,10 @@ def pytest_configure() -> None:
     """A test needs no password that withstands a year of guessing: neither a person's nor a repository's.
 
     Each opening of a repository costs a scrypt, ours and stock restic's: at the standard cost, minutes of a whole run.
+    How long an example takes says how busy the machine is.
     """
+    examples.register_profile("any machine", examples(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    examples.load_profile("any machine")
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     # Each test client would otherwise look through all static files before its first page.
     settings.WHITENOISE_AUTOREFRESH = True

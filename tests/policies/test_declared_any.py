@@ -76,7 +76,10 @@ def installations(draw: Callable[..., Any]) -> dict[str, Any]:
 
 
 @settings(
-    deadline=None, max_examples=8, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=8,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(wanted=installations())
 def test_any_export_applied_to_an_empty_installation_is_exported_the_same(
