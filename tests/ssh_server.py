@@ -105,6 +105,15 @@ def server() -> SshServer:
     allowed.write_text((folder / "key.pub").read_text() + (folder / "plain_key.pub").read_text())
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+    found = None
+    while found is None:
+        found = _started(folder)
+    (folder / "known_hosts").write_text(f"[127.0.0.1]:{found.port} {found.host_key}\n")
+    return found
+
+
+def _started(folder: Path) -> SshServer | None:
+    """It takes no port of the system's choice: one that is free now. None = somebody was faster."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -113,10 +122,7 @@ def server() -> SshServer:
     with (folder / "log").open("w") as log:
         command = [sshd, "-D", "-e", "-f", str(folder / "config")]
         child = lasting_children.start(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    _wait(child, port, folder / "log")
-    found = SshServer(port=port, folder=folder, pid=child.pid)
-    (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {found.host_key}\n")
-    return found
+    return SshServer(port=port, folder=folder, pid=child.pid) if _listens(child, folder / "log") else None
 
 
 def _configuration(folder: Path, port: int) -> str:
@@ -136,14 +142,18 @@ Subsystem sftp internal-sftp
 """
 
 
-def _wait(child: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    ends_at = time.monotonic() + 20
+def _listens(child: subprocess.Popen[bytes], log: Path) -> bool:
+    """Wait until it does, by its own word: another server may answer at that port. False = the port is taken."""
+    ends_at = time.monotonic() + 60
     while True:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        assert child.poll() is None, log.read_text()
-        assert time.monotonic() < ends_at, f"sshd does not listen: {log.read_text()}"
+        is_over = child.poll() is not None
+        told = log.read_text()
+        if "Server listening on" in told:
+            return True
+        if is_over and "Address already in use" in told:
+            return False
+        assert not is_over, told
+        assert time.monotonic() < ends_at, f"sshd does not listen: {told}"
         time.sleep(0.02)
 
 
