@@ -44,12 +44,12 @@ class BlobService:
 
     def upload(self, blobs: Mapping[str, bytes]) -> None:
         """Put blobs past the driver, by names in the container."""
-        with closing(HTTPConnection(self.url.removeprefix("http://"), timeout=20)) as connection:
+        with closing(HTTPConnection(self.url.removeprefix("http://"), timeout=60)) as connection:
             for name, content in blobs.items():
                 _put(connection, f"/{CONTAINER}/{quote(name)}?{_account_token()}", content)
 
     def create_container(self) -> None:
-        with closing(HTTPConnection(self.url.removeprefix("http://"), timeout=20)) as connection:
+        with closing(HTTPConnection(self.url.removeprefix("http://"), timeout=60)) as connection:
             _put(connection, f"/{CONTAINER}?restype=container&{_account_token()}", b"")
 
 

@@ -51,13 +51,13 @@ class GoogleCloud:
 
     def upload(self, objects: Mapping[str, bytes]) -> None:
         """Put objects past the driver, by names in the bucket."""
-        with contextlib.closing(HTTPConnection(self.url.removeprefix("http://"), timeout=20)) as connection:
+        with contextlib.closing(HTTPConnection(self.url.removeprefix("http://"), timeout=60)) as connection:
             for name, content in objects.items():
                 path = f"/upload/storage/v1/b/{BUCKET}/o?uploadType=media&name={quote(name, safe='')}"
                 _post(connection, path, content)
 
     def create_bucket(self) -> None:
-        with contextlib.closing(HTTPConnection(self.url.removeprefix("http://"), timeout=20)) as connection:
+        with contextlib.closing(HTTPConnection(self.url.removeprefix("http://"), timeout=60)) as connection:
             _post(connection, f"/storage/v1/b?project={PROJECT}", json.dumps({"name": BUCKET}).encode())
 
 

@@ -47,7 +47,7 @@ class LockingS3:
             "Authorization": _SOMEBODY,
         }
         request = Request(f"{self.url}/{BUCKET}{path}", method=method, data=data, headers=given | (headers or {}))
-        with urlopen(request, timeout=20) as answer:
+        with urlopen(request, timeout=60) as answer:
             return str(answer.read().decode())
 
     def versions(self, name: str) -> list[str]:

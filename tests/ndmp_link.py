@@ -19,6 +19,7 @@ from tests.quiet_network import changing
 NETWORK: Final = ipaddress.ip_network("198.18.0.0/15")
 LINKS: Final = NETWORK.num_addresses // 4
 MOST_TRIES: Final = 200
+COMMAND_SECONDS: Final = 60
 
 
 class CannotLink(Exception):
@@ -48,7 +49,9 @@ def linked(pid: int, *, gbit: float | None = None) -> Iterator[str]:
     finally:
         # Its other end goes with it; where the namespace is gone already, both are.
         with changing():
-            subprocess.run(["ip", "link", "delete", _name(number)], capture_output=True, check=False, timeout=10)
+            subprocess.run(
+                ["ip", "link", "delete", _name(number)], capture_output=True, check=False, timeout=COMMAND_SECONDS
+            )
 
 
 def _add(pid: int) -> int:
@@ -56,7 +59,7 @@ def _add(pid: int) -> int:
     first, said = os.getpid(), ""
     for number in (one % LINKS for one in range(first, first + MOST_TRIES)):
         pair = ["link", "add", _name(number), "type", "veth", "peer", "name", _peer(number), "netns", str(pid)]
-        done = subprocess.run(["ip", *pair], capture_output=True, text=True, check=False, timeout=10)
+        done = subprocess.run(["ip", *pair], capture_output=True, text=True, check=False, timeout=COMMAND_SECONDS)
         if done.returncode == 0:
             return number
         said = done.stderr.strip()
@@ -88,6 +91,6 @@ def _ip(*arguments: str) -> None:
 
 
 def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=COMMAND_SECONDS)
     if done.returncode:
         raise CannotLink(f"{' '.join(command)}: {done.stderr.strip()}")

@@ -38,7 +38,7 @@ ACCOUNT: Final = "ndmp"
 CLONE_NEWNET: Final = 0x40000000
 SIOCSIFFLAGS: Final = 0x8914
 IFF_UP: Final = 1
-READY_SECONDS: Final = 10
+READY_SECONDS: Final = 60
 CONFIGURATION: Final = """\
 [butype dump]
 v4attr 0x0E7E
@@ -84,7 +84,7 @@ class NdmpHost:
 
     def run(self, work: Callable[[], T]) -> T:
         """Do ``work`` on the thread whose network is the server's; sockets made there stay there."""
-        return self._thread.submit(work).result(timeout=60)
+        return self._thread.submit(work).result(timeout=120)
 
     @property
     def pid(self) -> int:
@@ -105,7 +105,7 @@ class NdmpHost:
             )
         give_up_at = time.monotonic() + READY_SECONDS
         while time.monotonic() < give_up_at:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", PORT), timeout=1):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", PORT), timeout=10):
                 return
             time.sleep(0.02)
         raise CannotServe(f"ndmjob does not answer: {self.log.read_text(errors='replace')[-500:]}")
@@ -114,7 +114,7 @@ class NdmpHost:
         """End the server and whatever it runs, at once."""
         if self._server is not None:
             self._server.send_signal(signal.SIGKILL)
-            self._server.wait(timeout=10)
+            self._server.wait(timeout=60)
 
     def close(self) -> None:
         self.kill()

@@ -38,7 +38,7 @@ class RcloneServer:
 
     def forget(self) -> None:
         """Let it notice what was done to its files behind its back: it remembers folders."""
-        urlopen(Request(f"{self.control}/vfs/forget", method="POST"), timeout=20).close()
+        urlopen(Request(f"{self.control}/vfs/forget", method="POST"), timeout=60).close()
 
 
 @cache

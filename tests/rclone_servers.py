@@ -45,7 +45,7 @@ def _serve(kind: str, *arguments: str, said: re.Pattern[str]) -> str:
     log = tempfile.TemporaryFile(mode="w+")  # noqa: SIM115 - open as long as the server
     atexit.register(log.close)
     child = lasting_children.start([*command, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    ends_at = time.monotonic() + 20
+    ends_at = time.monotonic() + 60
     while True:
         log.seek(0)
         told = log.read()

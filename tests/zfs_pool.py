@@ -21,7 +21,7 @@ from typing import Final
 
 PREFIX: Final = "snapcopytest"
 POOL_BYTES: Final = 2**31
-DAEMON_SECONDS: Final = 15.0
+DAEMON_SECONDS: Final = 60.0
 BUSY_SECONDS: Final = 2.0
 _FOLDER: Final = "snapcopy-zfs-"
 _LOCK: Final = Path(tempfile.gettempdir()) / "snapcopy-tests-zfs.lock"
