@@ -48,9 +48,9 @@ def launch_snapshot(
     schedule_run: ScheduleRun | None = None,
 ) -> Job:
     """Snapshot now. One at a time per subclient; raises CannotLaunch."""
-    refuse_inactive(subclient)
     with transaction.atomic():
         Subclient.objects.select_for_update().get(pk=subclient.pk)
+        refuse_inactive(subclient)
         running = active_jobs().filter(operation=Operation.SNAPSHOT, subclient=subclient).first()
         if running is not None:
             raise CannotLaunch(f"Job {running.pk} is already taking a snapshot of {subclient.path}.", job=running)

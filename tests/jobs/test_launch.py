@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,42 @@ def test_one_snapshot_at_a_time(subclient: Subclient, node: AccessNode) -> None:
     with pytest.raises(CannotLaunch, match=f"Job {first.pk} is already") as refused:
         launch_snapshot(subclient)
     assert refused.value.job == first
+
+
+def test_S6_no_snapshot_is_launched_beside_a_revert_that_comes_first(subclient: Subclient, node: AccessNode) -> None:
+    refused: list[str] = []
+
+    def ask() -> None:
+        try:
+            launch_snapshot(subclient)
+        except CannotLaunch as refusal:
+            refused.append(refusal.sentence)
+        finally:
+            connection.close()
+
+    asking = threading.Thread(target=ask)
+    with transaction.atomic():
+        Subclient.objects.select_for_update().get(pk=subclient.pk)
+        asking.start()
+        wait_until_somebody_waits_for_a_lock()
+        revert = make_job(operation=Operation.REVERT, state=JobState.PENDING, subclient=subclient)
+    asking.join()
+    assert refused == [f"Job {revert.pk} reverts {subclient.path}: wait until it is over."]
+
+
+def wait_until_somebody_waits_for_a_lock() -> None:
+    """In this test's database."""
+    ends_at = time.monotonic() + 60
+    while time.monotonic() < ends_at:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_stat_clear_snapshot()")
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            if cursor.fetchone() != (0,):
+                return
+        time.sleep(0.02)
+    raise AssertionError("nobody waits")
 
 
 def test_nothing_to_copy_is_said_plainly(subclient: Subclient, node: AccessNode) -> None:
