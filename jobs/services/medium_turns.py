@@ -10,10 +10,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from jobs.models import Job, JobState, Operation
+from jobs.models import BackupCopy, Job, JobState, Operation
+from jobs.rules import states
 
 PATIENCE: Final = timedelta(hours=1)
 """A prune that has waited so long for its turn goes before copies that have no place yet."""
@@ -32,7 +33,7 @@ def waits_for_medium(job: Job) -> str:
         return ""
     others = Job.objects.exclude(pk=job.pk)
     if job.operation in _ALONE:
-        busy = others.filter(_uses(media), state__in=_ON_A_NODE).order_by("pk").first()
+        busy = others.filter(_uses(media) | _catalogues(media), state__in=_ON_A_NODE).order_by("pk").first()
         if busy is None:
             return ""
         what = busy.get_operation_display().lower()
@@ -60,6 +61,8 @@ def media_of(job: Job) -> set[int]:
         return {job.media_id} if job.media_id else set()
     if job.operation == Operation.RESTORE:
         return {job.backup_copy.media_id} if job.backup_copy else set()
+    if job.operation == Operation.CATALOG:
+        return set(_on_media().filter(snapshot__subclient=job.subclient_id).values_list("media", flat=True))
     if job.operation == Operation.DRILL:
         return set(job.parameters.get(MEDIA, ()))
     if job.operation == Operation.BACKUP_COPY and job.copy is not None:
@@ -77,3 +80,14 @@ def _uses(media: set[int]) -> Q:
         | (Q(operation=Operation.BACKUP_COPY) & copies)
         | Q(operation=Operation.RESTORE, backup_copy__media__in=media)
     )
+
+
+def _catalogues(media: set[int]) -> Q:
+    """Trees are read where they tell more than the storage does; which ones, the job finds out."""
+    return Q(
+        operation=Operation.CATALOG, subclient__in=_on_media().filter(media__in=media).values("snapshot__subclient")
+    )
+
+
+def _on_media() -> QuerySet[BackupCopy]:
+    return BackupCopy.objects.filter(state__in=states.ON_MEDIA)

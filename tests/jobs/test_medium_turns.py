@@ -72,6 +72,21 @@ def test_a_prune_waits_for_a_copy_that_reads_from_its_medium(subclient: Subclien
     assert launch_prune(media=media).state == JobState.WAITING
 
 
+def test_a_prune_and_a_catalog_job_that_may_read_trees_wait_for_each_other(
+    subclient: Subclient, copied: BackupCopy, media: Media
+) -> None:
+    busy = running(Operation.CATALOG, subclient=subclient)
+    prune = launch_prune(media=media)
+    assert prune.state_reason == f"disk-a is in use by job {busy.pk} (catalog); pruning needs it for itself."
+    end(busy)
+    assert dispatch(prune.pk).state == JobState.QUEUED
+    waiting = make_job(operation=Operation.CATALOG, state=JobState.PENDING, subclient=subclient)
+    assert dispatch(waiting.pk).state_reason == f"disk-a is being pruned by job {prune.pk}."
+    other = make_subclient(name="other", file_server=subclient.file_server, policy=subclient.policy)
+    beside = make_job(operation=Operation.CATALOG, state=JobState.PENDING, subclient=other)
+    assert dispatch(beside.pk).state == JobState.QUEUED, "nothing of it is on the medium"
+
+
 def test_a_prune_does_not_wait_for_another_medium(subclient: Subclient, copied: BackupCopy, media: Media) -> None:
     other = make_media(name="other")
     Media.objects.filter(pk=other.pk).update(repository_id="b" * 64)
