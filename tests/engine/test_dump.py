@@ -8,6 +8,7 @@ import random
 import subprocess
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ from tests.ndmp_server import ACCOUNT, PORT, NdmpHost
 
 from .copying import StopWhen
 from .dumping import DumpPlace, plan_of, source_at
-from .ndmp.clients import HASTY
+from .ndmp.clients import PATIENT
 from .ndmp.filer import STRANGER, Script, filer, log
 
 MEBIBYTE = 1 << 20
@@ -198,9 +199,14 @@ def test_tokens_go_to_the_file_server_and_levels_do_not(place: DumpPlace) -> Non
 def test_what_is_not_whole_commits_nothing_and_leaves_no_lock(
     place: DumpPlace, change: dict[str, Any], kind: type[EngineError], words: str
 ) -> None:
-    is_hasty = change.keys() & {"halts", "never_connects", "data_from"}
+    script = Script(**change)
+    waits = replace(
+        PATIENT,
+        halt=0.3 if script.halts is None else PATIENT.halt,
+        data_connect=0.3 if script.never_connects or script.data_from == STRANGER else PATIENT.data_connect,
+    )
     with pytest.raises(kind, match=words):
-        dump(place, Script(**change), **({"waits": HASTY} if is_hasty else {}))
+        dump(place, script, waits=waits)
     assert place.names("snapshots") == place.names("locks") == []
     assert place.begun == ["/vol/vol1"]
     assert all(history.is_closed for history in place.histories)
