@@ -21,6 +21,12 @@ from .repositories import PASSWORD, disk_at
 from .restores import run_restore
 
 
+@pytest.fixture(autouse=True)
+def _one_index_file_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it takes: none is written because time has passed."""
+    monkeypatch.setattr(index_file, "FLUSH_SECONDS", 600.0)
+
+
 @pytest.fixture
 def copier(tmp_path: Path) -> Copier:
     return Copier(tmp_path, at_top=True)
