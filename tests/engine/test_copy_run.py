@@ -235,6 +235,7 @@ def test_a_file_that_changes_while_it_is_read_is_stored_as_read(
     source = tmp_path / "one"
     source.mkdir()
     (source / "file").write_bytes(os.urandom(3000))
+    os.utime(source / "file", ns=(1, 1))
     content = os.urandom(size)
 
     def change(name: str, directory_fd: int | None) -> int:
