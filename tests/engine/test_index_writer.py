@@ -31,7 +31,7 @@ from .odd_media import MemoryMedia
 from .repositories import PASSWORD, QUICK, disk_at
 from .test_repository_index import written
 
-PATIENCE_SECONDS = 5.0
+PATIENCE_SECONDS = 60.0
 
 
 class HeldIndex(Wrapper):
