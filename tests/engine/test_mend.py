@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from jobs.engine.events import Control, FreeRun, NullSink
 from jobs.engine.ids import FileId
 from jobs.engine.operations import check, mend, repository_copy
 from jobs.engine.operations.check import CheckPlan, CheckResult
+from jobs.engine.operations.copy_pipeline.process import fork_worker
 from jobs.engine.operations.mend import MendPlan, MendResult
 from jobs.engine.operations.mending.held_files import HeldFiles
 from jobs.engine.operations.mending.sources import BlobSource, OtherRepository
@@ -248,15 +250,15 @@ class Dying:
             os.kill(os.getpid(), 9)
 
 
+def mend_until(place: Place, moment: int) -> None:
+    place.mend(place.held, place.elsewhere, control=Dying(moment))
+
+
 def test_killed_at_any_moment_the_next_try_does_the_rest(place: Place) -> None:
     flip(place.packs(DATA)[0])
     place.packs(TREE)[0].unlink()
     for moment in (2, 6, 9, 12, 15, 18):
-        child = os.fork()
-        if not child:
-            place.mend(place.held, place.elsewhere, control=Dying(moment))
-            os._exit(0)
-        os.waitpid(child, 0)
+        fork_worker(partial(mend_until, place, moment), keep_fds=frozenset()).wait()
     assert place.mend(place.held, place.elsewhere).blobs_lost == 0
     assert place.check().ok
     Restic(repository=place.path, password=PASSWORD.reveal()).run("check", "--read-data")
