@@ -30,6 +30,7 @@ from tests.catalog.histories import (
     listing,
     moment,
 )
+from tests.catalog.past import undone
 from tests.factories import make_subclient
 
 pytestmark = pytest.mark.django_db
@@ -109,17 +110,18 @@ def test_every_folder_at_every_moment_is_what_the_snapshots_held(
 ) -> None:
     """V3: by time."""
     text, limit = narrowed
-    write(subclient, trees)
-    for number in range(len(trees)):
-        past = history(trees, number)
-        for path in (path for path, kind in past.items() if kind.kind == "d"):
-            folder = folder_at(subclient.pk, path, moment(number))
-            assert folder is not None
-            assert Past("d", folder.size, folder.files, folder.gone_at) == past[path]
-            question = Question(
-                folder_id=folder.id, at=moment(number), order=order, text=text, with_gone=with_gone, limit=limit
-            )
-            _check_pages(question, wanted(past, path, question))
+    with undone():
+        write(subclient, trees)
+        for number in range(len(trees)):
+            past = history(trees, number)
+            for path in (path for path, kind in past.items() if kind.kind == "d"):
+                folder = folder_at(subclient.pk, path, moment(number))
+                assert folder is not None
+                assert Past("d", folder.size, folder.files, folder.gone_at) == past[path]
+                question = Question(
+                    folder_id=folder.id, at=moment(number), order=order, text=text, with_gone=with_gone, limit=limit
+                )
+                _check_pages(question, wanted(past, path, question))
 
 
 def _check_pages(question: Question, everything: list[tuple[bytes, Past]]) -> None:

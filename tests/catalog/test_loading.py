@@ -23,6 +23,7 @@ from tests.catalog.histories import (
     listing,
     moment,
 )
+from tests.catalog.past import undone
 from tests.factories import make_subclient
 
 pytestmark = pytest.mark.django_db
@@ -73,27 +74,29 @@ class Catalog:
 def test_snapshots_come_and_go_in_any_order_and_nothing_else_is_left(
     subclient: Subclient, steps: list[tuple[int, Tree, bool]]
 ) -> None:
-    catalog = Catalog(subclient)
-    for number, tree, is_whole in steps:
-        if number in catalog.trees:
-            catalog.remove(number)
-        else:
-            catalog.add(number, tree, is_whole=is_whole)
-        catalog.check()
-    rows = all_rows(subclient.pk)
-    assert rows == catalog.rebuilt()
+    with undone():
+        catalog = Catalog(subclient)
+        for number, tree, is_whole in steps:
+            if number in catalog.trees:
+                catalog.remove(number)
+            else:
+                catalog.add(number, tree, is_whole=is_whole)
+            catalog.check()
+        rows = all_rows(subclient.pk)
+        assert rows == catalog.rebuilt()
 
 
 @ONE_DATABASE
 @given(trees=st.lists(TREES, min_size=2, max_size=4))
 def test_a_version_is_one_row_as_long_as_nothing_changes(subclient: Subclient, trees: list[Tree]) -> None:
-    catalog = Catalog(subclient)
-    for number, tree in enumerate(trees):
-        catalog.add(2 * number, tree)
-    before = all_rows(subclient.pk)
-    catalog.add(2 * len(trees), trees[-1])
-    catalog.add(2 * len(trees) + 1, trees[-1], is_whole=True)
-    assert all_rows(subclient.pk) == before
+    with undone():
+        catalog = Catalog(subclient)
+        for number, tree in enumerate(trees):
+            catalog.add(2 * number, tree)
+        before = all_rows(subclient.pk)
+        catalog.add(2 * len(trees), trees[-1])
+        catalog.add(2 * len(trees) + 1, trees[-1], is_whole=True)
+        assert all_rows(subclient.pk) == before
 
 
 def test_a_forgotten_snapshot_leaves_no_empty_folders(subclient: Subclient) -> None:
