@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from django.utils import timezone
 
 from jobs.models import BackupCopy, CopyState, Initiator, Job, JobState, Operation, ScheduleRun, SlotState
-from policies.models import Schedule
+from policies.models import Schedule, Subclient
 from policies.services import update_schedule
-from tests.factories import make_schedule
+from tests import factories
 from tests.jobs.farm import Farm, configure, until
+
+
+def make_schedule(subclient: Subclient, **values: Any) -> Schedule:
+    """Once a day at the last full hour, so that no second slot comes in the middle of a test."""
+    return factories.make_schedule(subclient, cron=f"0 {timezone.now().hour} * * *", **values)
 
 
 def test_schedules_snapshot_and_copy_while_nobody_looks(farm: Farm, tmp_path: Path) -> None:
