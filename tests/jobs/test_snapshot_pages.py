@@ -200,7 +200,8 @@ def test_a_node_that_does_not_answer_is_a_sentence_on_the_page(
     assert "Look again" in page.content.decode()
 
 
-def test_a_real_node_answers_over_the_queue(farm: Farm, subclient: Subclient) -> None:
+def test_a_real_node_answers_over_the_queue(farm: Farm, subclient: Subclient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.services.asking.SECONDS", 60.0)
     launch_snapshot(subclient)
     until(Snapshot.objects.exists, what="the snapshot is taken")
     until(lambda: not Job.objects.exclude(state=JobState.COMPLETED).exists(), what="its job is over")

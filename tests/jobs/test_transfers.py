@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 
 from jobs import queues
 from jobs.engine.events import FreeRun
@@ -128,6 +130,7 @@ def test_N5_while_no_node_of_the_target_is_online_the_transfer_is_tried_again(
     job = launch_secondary_copy(subclient=subclient, copy=vault)
     reach(job, lambda row: row.state == JobState.PENDING and row.attempt > 1)
     assert "No node of there can receive now" in job.state_reason, picture()
+    Job.objects.filter(pk=job.pk).update(retry_at=timezone.now() + timedelta(hours=1))  # not before the node is there
     farm.start_node("far")
     until(lambda: AccessNode.objects.get(name="far").is_online, what="the far node reports")
     Job.objects.filter(pk=job.pk).update(retry_at=job.queued_at or job.created_at)
@@ -136,7 +139,10 @@ def test_N5_while_no_node_of_the_target_is_online_the_transfer_is_tried_again(
 
 
 @pytest.mark.django_db
-def test_a_stranger_on_the_transfer_port_is_hung_up_on_and_the_sender_still_served() -> None:
+def test_a_stranger_on_the_transfer_port_is_hung_up_on_and_the_sender_still_served(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(meeting, "_CONNECT_SECONDS", 60.0)
     context, certificate = meeting._own_certificate()
     trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     trusting.load_verify_locations(cadata=certificate)
@@ -155,7 +161,7 @@ def test_a_stranger_on_the_transfer_port_is_hung_up_on_and_the_sender_still_serv
                     plain.sendall(b"GET / HTTP/1.0\r\n\r\n")
                 for key, is_right in (("wrong", False), ("right", True)):
                     with come(key) as connection:
-                        channel = Channel(connection, RUN, silence_seconds=20)
+                        channel = Channel(connection, RUN, silence_seconds=60)
                         channel.tell(key=key)
                         if is_right:
                             channel.tell(hello="there")
