@@ -57,7 +57,7 @@ def backup_copy_of(subclient: Subclient) -> Copy:
     return Copy.objects.select_related("media", "policy").get(policy=subclient.policy, kind="primary_backup")
 
 
-def until(condition: Callable[[], Found], *, seconds: float = 30, what: str = "") -> Found:
+def until(condition: Callable[[], Found], *, seconds: float = 60, what: str = "") -> Found:
     """Look until it holds; a test waits on conditions, never for a time."""
     ends_at = time.monotonic() + seconds
     while not (found := condition()):
@@ -76,12 +76,12 @@ def picture() -> str:
     return "\n".join(lines)
 
 
-def wait(job: Job, *, seconds: float = 60) -> Job:
+def wait(job: Job, *, seconds: float = 120) -> Job:
     """Until the job is over."""
     return reach(job, lambda row: row.state in states.FINAL, seconds=seconds, what=f"{job} is over")
 
 
-def reach(job: Job, condition: Callable[[Job], bool], *, seconds: float = 30, what: str = "") -> Job:
+def reach(job: Job, condition: Callable[[Job], bool], *, seconds: float = 60, what: str = "") -> Job:
     """Until the row is so."""
 
     def look() -> bool:
