@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from django.db import connections
+from django.db import connection, connections, transaction
 
+from jobs import lease
 from jobs.engine.plan import Secret
 from jobs.models import Job, JobState
 from jobs.node import Node
@@ -20,7 +21,7 @@ from jobs.rules import states
 from jobs.scheduler import Scheduler
 from jobs.worker import die_with_parent
 from policies import services as configuration
-from policies.models import Copy, Subclient
+from policies.models import AccessNode, Copy, Subclient
 from policies.secrets import REPOSITORY_PASSWORD
 
 PASSWORD: Final = "correct horse"
@@ -104,6 +105,7 @@ class Farm:
     pids: dict[str, int] = field(default_factory=dict)
 
     def start_node(self, name: str = NODE, *, slots: int = 2) -> int:
+        until(lambda: _is_free(name), what=f"the database has ended the session of the process that ran {name} before")
         return self._start(f"node-{name}", lambda: Node(name, slots=slots).run())
 
     def start_scheduler(self, name: str = "scheduler") -> int:
@@ -135,6 +137,17 @@ class Farm:
         return pid
 
 
+def _is_free(node: str) -> bool:
+    """Whether no session has the lock of a node. PostgreSQL may end one later than the test sees the process end."""
+    row = AccessNode.objects.filter(name=node).first()
+    if row is None:
+        return True
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [lease._NODES, row.pk])
+        (is_free,) = cursor.fetchone() or (False,)
+    return bool(is_free)
+
+
 _INHERITED: list[object] = []
 
 
@@ -144,9 +157,9 @@ def _forget_inherited_connections() -> None:
     Where a browser's event loop ran in the test process, Django kept the connections of before in another place than
     those of now, so that closing all of them there does not reach what a child, which has no loop, finds here.
     """
-    for connection in connections.all(initialized_only=True):
-        _INHERITED.append(connection.connection)
-        connection.connection = None
+    for inherited in connections.all(initialized_only=True):
+        _INHERITED.append(inherited.connection)
+        inherited.connection = None
 
 
 def _live(parent: int, work: Callable[[], None]) -> None:
