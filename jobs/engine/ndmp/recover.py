@@ -134,9 +134,10 @@ def _serve(
         if not is_open:
             continue
         for piece in _pieces(image, read):
-            if not (is_open := _send(operation, data, piece)):
+            taken = _send(operation, data, piece)
+            sent += taken
+            if not (is_open := taken == len(piece)):
                 break
-            sent += len(piece)
             if progress is not None:
                 progress(sent)
         if is_open and (read.length == TO_THE_END or read.offset + read.length > image.size_bytes):
@@ -155,22 +156,22 @@ def _pieces(image: ImageReader, read: messages.DataRead) -> Iterator[bytes]:
         yield image.read(offset, min(_PIECE_BYTES, end - offset))
 
 
-def _send(operation: Operation, data: socket.socket, piece: bytes) -> bool:
-    """Whether the file server took it all. It may hang up early: it has what it needs, or it failed and will say so."""
+def _send(operation: Operation, data: socket.socket, piece: bytes) -> int:
+    """How much was sent. The file server may hang up early: it has what it needs, or it failed and will say so."""
     rest = memoryview(piece)
     while rest:
         if operation.halted is not None:
-            return False
+            return len(piece) - len(rest)
         try:
             rest = rest[data.send(rest, socket.MSG_NOSIGNAL) :]
         except TimeoutError:
             operation.look()
         except OSError:
-            return False
+            return len(piece) - len(rest)
         else:
             operation.moved()
     operation.session.check()
-    return True
+    return len(piece)
 
 
 def _end_of_data(data: socket.socket) -> None:

@@ -83,6 +83,15 @@ def test_a_file_server_that_has_enough_may_hang_up() -> None:
         assert bytes(server.got) == IMAGE[:100_000]
 
 
+def test_it_may_hang_up_within_a_piece_that_was_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was sent of the piece counts: something was asked for."""
+    monkeypatch.setattr("jobs.engine.ndmp.recover._PIECE_BYTES", 1 << 30)
+    image = MemoryImage(IMAGE * 8)
+    with filer(Script(hangs_up_after=100_000)) as server, visit(server) as session:
+        assert 100_000 <= recover(session, ORDER, image).sent_bytes < image.size_bytes
+        assert bytes(server.got) == IMAGE[:100_000]
+
+
 def test_files_that_could_not_be_written_are_named_with_the_reason() -> None:
     results = [m.LogFile("a", 0), m.LogFile("b", 2), m.LogFile("c", 1), m.LogFile("d", 77)]
     with filer(Script(file_results=results)) as server:
@@ -150,7 +159,7 @@ def test_a_flood_of_wishes_that_are_not_taken_ends_a_recovery(monkeypatch: pytes
 
     class Slow(MemoryImage):
         def read(self, offset: int, length: int) -> bytes:
-            session.wait(lambda: session.failure is not None, seconds=10, what="went on")
+            session.wait(lambda: session.failure is not None, seconds=60, what="went on")
             return super().read(offset, length)
 
     wanted = pytest.raises(AnswerUnreadable, match="asked for 100 pieces")
