@@ -28,7 +28,7 @@ from .copying import Copier, Recorder
 from .repositories import PASSWORD, disk_at
 
 SERVER = Server(host="127.0.0.1", port=PORT, account=ACCOUNT, password=Secret(ACCOUNT), auth=AuthWay.MD5)
-WAITS = Waits(connect=20, answer=20, data_connect=20, idle=30, probe=30, halt=20, abort=5)
+WAITS = Waits(connect=60, answer=60, data_connect=60, idle=60, probe=60, halt=60, abort=60)
 
 
 @dataclass

@@ -9,10 +9,10 @@ from jobs.engine.plan import Secret
 
 from .filer import HOME, PASSWORD, Filer
 
-PATIENT = Waits(connect=10, answer=10, data_connect=10, idle=20, probe=20, halt=10, abort=5)
+PATIENT = Waits(connect=60, answer=60, data_connect=60, idle=60, probe=60, halt=60, abort=60)
 """For what answers: a busy machine changes nothing."""
-HASTY = Waits(connect=0.3, answer=2, data_connect=0.3, idle=10, probe=10, halt=0.3, abort=0.3)
-"""For what never answers."""
+HASTY = Waits(connect=0.3, answer=60, data_connect=0.3, idle=60, probe=60, halt=0.3, abort=60)
+"""For who never speaks, brings no data, or does not say how it went. What is asked is answered."""
 
 
 class MemoryImage:

@@ -56,6 +56,8 @@ class Script:
     leaves_data_open: bool = False
     counts: int | None = None
     """What it says to have processed."""
+    works_for: int = 0
+    """So often it says that it has processed more than when it was last asked, whatever comes of that."""
     goes_on_counting: bool = False
     """Over all backups of a session, as ndmjob does."""
     halts: HaltReason | None = HaltReason.SUCCESSFUL
@@ -91,7 +93,7 @@ class Filer:
     def asked_by_all(self) -> list[str]:
         """What was asked until the clients that came had gone: their last call has no answer that they wait for."""
         for visit in list(self._visits):
-            visit.thread.join(timeout=10)
+            visit.thread.join(timeout=60)
             assert not visit.thread.is_alive(), "a session is still open"
         return self.asked
 
@@ -100,16 +102,19 @@ class Filer:
         with contextlib.suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
-        self._thread.join(timeout=5)
+        self._thread.join(timeout=60)
         for visit in self._visits:
             visit.cut()
-            visit.thread.join(timeout=5)
+            visit.thread.join(timeout=60)
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = self.listener.accept()
-                self._visits.append(Visit(self, connection))
+                visit = Visit(self, connection)
+                # Before it says anything: whoever was greeted finds it here.
+                self._visits.append(visit)
+                visit.thread.start()
 
 
 @contextlib.contextmanager
@@ -138,7 +143,6 @@ class Visit:
         self._sequence = 0
         self._mover: threading.Thread | None = None
         self.thread = threading.Thread(target=self._run, daemon=True)
-        self.thread.start()
 
     def cut(self) -> None:
         """Every connection at once."""
@@ -160,7 +164,8 @@ class Visit:
 
     def _run(self) -> None:
         if isinstance(self.script.greeting, bytes):
-            self.connection.sendall(self.script.greeting)
+            with contextlib.suppress(OSError):
+                self.connection.sendall(self.script.greeting)
         elif self.script.greeting is not None:
             self.post(m.NOTIFY_CONNECTION_STATUS, self.script.greeting)
         records = RecordReader()
@@ -171,7 +176,7 @@ class Visit:
         if self._mover is not None:
             self.halted.set()
             self.cut()
-            self._mover.join(timeout=5)
+            self._mover.join(timeout=60)
         self.cut()
 
     def _answer(self, header: Header, body: bytes) -> None:
@@ -239,7 +244,7 @@ class Visit:
         if not self.script.never_connects:
             (end,) = request.address.endpoints
             where = (str(ipaddress.IPv4Address(end.ip)), end.port)
-            self.data = socket.create_connection(where, timeout=5, source_address=(self.script.data_from, 0))
+            self.data = socket.create_connection(where, timeout=60, source_address=(self.script.data_from, 0))
             self.data.settimeout(None)
         self.state = v.DataState.CONNECTED
         return 0, Nothing()
@@ -259,6 +264,9 @@ class Visit:
         return (0 if is_halted else ErrorCode.ILLEGAL_STATE), Nothing()
 
     def _status(self) -> m.DataStatus:
+        if self.script.works_for:
+            self.script.works_for -= 1
+            self.processed += 1
         processed = self.processed if self.script.counts is None else self.script.counts
         reason = HaltReason.NOT_HALTED
         return m.DataStatus(3, v.DataOperation.BACKUP, self.state, reason, processed, 0, 0, v.LocalAddress(), 0, 0)
@@ -275,7 +283,7 @@ class Visit:
         self.processed = len(self.script.image) + (self.processed if self.script.goes_on_counting else 0)
         if self.script.hangs_after is not None:
             self.server.reached.set()
-            self.halted.wait(20)
+            self.halted.wait(60)
             data.close()
         elif self.script.dies_after is not None:
             self.cut()
@@ -290,7 +298,7 @@ class Visit:
             self.post(m.NOTIFY_DATA_READ, read)
             if self.script.hangs_after is not None:
                 self.server.reached.set()
-                self.halted.wait(20)
+                self.halted.wait(60)
                 return
             if self.script.dies_after is not None:
                 data.recv(self.script.dies_after)

@@ -27,7 +27,6 @@ from jobs.engine.ndmp.backup import BackupOrder, BackupResult, back_up
 from jobs.engine.ndmp.history import HistoryDecoder
 from jobs.engine.ndmp.history_tree import HistoryTree
 from jobs.engine.ndmp.profiles import GENERIC, ONTAP
-from jobs.engine.ndmp.session import Session
 from jobs.engine.ndmp.transfer import DataPath, Direction, networks
 from jobs.engine.ndmp.values import ErrorCode, HaltReason, LogKind
 
@@ -162,7 +161,7 @@ def test_a_stop_aborts_at_the_file_server_before_the_data_connection_is_closed(s
         began = time.monotonic()
         with pytest.raises(Killed):
             back_up(session, ORDER, MemoryImage())
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30, "long before the file server ends by itself"
         waiting.join()
         stop.clear()
         assert server.asked[-2:] == ["DATA_ABORT", "DATA_STOP"]
@@ -171,7 +170,7 @@ def test_a_stop_aborts_at_the_file_server_before_the_data_connection_is_closed(s
 
 
 def _follow(first: threading.Event, then: threading.Event) -> None:
-    first.wait(5)
+    first.wait(60)
     then.set()
 
 
@@ -196,27 +195,25 @@ def test_a_history_that_cannot_be_kept_ends_the_backup_with_that_error() -> None
         run(Script(posts=posts * 3), history=HistoryDecoder(Full()))
 
 
-def test_silence_is_borne_as_long_as_the_file_server_says_that_it_works() -> None:
-    """It answers every probe with more bytes processed; when these stand still too, it is given up."""
-    script = Script(hangs_after=10, counts=0)
-    waits = replace(PATIENT, idle=1.2, probe=0.25)
-
-    with filer(script) as server, visit(server, waits=waits) as session:
-        began = time.monotonic()
-        counting = threading.Thread(target=_count_up, args=(script, session, began + 1.5))
-        counting.start()
+def test_silence_is_borne_as_long_as_the_file_server_says_that_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers ten times with more bytes processed; when these stand still too, it is given up."""
+    clock, waits = TickingClock(), replace(PATIENT, idle=1.2, probe=0.25)
+    monkeypatch.setattr("jobs.engine.ndmp.operation.time", clock)
+    with filer(Script(hangs_after=10, works_for=10)) as server, visit(server, waits=waits) as session:
         with pytest.raises(SourceUnavailable, match=r"Nothing moved for 1\.2 s"):
             back_up(session, ORDER, MemoryImage())
-        assert time.monotonic() - began > 1.5
-        counting.join()
-        assert server.asked.count("DATA_GET_STATE") > 2
+        assert clock.now > 2 * waits.idle
+        assert server.asked.count("DATA_GET_STATE") > 10
 
 
-def _count_up(script: Script, session: Session, until: float) -> None:
-    while time.monotonic() < until:
-        script.counts = (script.counts or 0) + 1
-        with session.changes() as changed:
-            changed.wait(0.05)
+class TickingClock:
+    """Time passes by being asked for: what is borne is so many looks, however late each of them comes."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        self.now += 0.1
+        return self.now
 
 
 def test_history_is_taken_while_the_data_flows() -> None:

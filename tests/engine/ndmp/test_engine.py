@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 
 import pytest
 
@@ -21,10 +22,11 @@ from jobs.engine.snapshots.ndmp.engine import NdmpEngine
 from jobs.engine.snapshots.ndmp.options import NdmpOptions, ProfileChoice, profile_of
 from jobs.engine.snapshots.registry import ENGINES
 
+from .clients import PATIENT
 from .filer import HOME, PASSWORD, STRANGER, Filer, Script, filer
 
 INSTALL = "abcd"
-QUICK = Waits(connect=5, answer=5, data_connect=0.3, abort=1)
+QUICK = Waits(connect=60, answer=60, data_connect=0.3, abort=60)
 NAME = snapshot_name(INSTALL, 7, 1)
 
 
@@ -61,9 +63,11 @@ def test_no_point_is_made_of_a_file_server_that_is_not_there_or_does_not_let_us_
         wrong = NdmpEngine(dataclasses.replace(options(server), password=Secret("wrong")), INSTALL)
         with pytest.raises(LoginRefused):
             wrong.create(NAME, ["/vol/vol1"], FreeRun())
-        away = engine(server)
-    with pytest.raises(SourceUnavailable):
-        away.create(NAME, ["/vol/vol1"], FreeRun())
+        with socket.socket() as taken:
+            taken.bind((HOME, 0))  # and does not listen: the port is nobody else's meanwhile
+            away = engine(server, port=taken.getsockname()[1])
+            with pytest.raises(SourceUnavailable):
+                away.create(NAME, ["/vol/vol1"], FreeRun())
 
 
 def test_a_path_outside_all_file_systems_is_told() -> None:
@@ -134,7 +138,8 @@ def test_a_password_is_only_done_without_where_nobody_asks_for_one() -> None:
     assert parse_options(NdmpOptions, {"host": "filer", "auth": "none"}).profile is ProfileChoice.AUTO
 
 
-def test_test_tells_who_it_is_what_it_knows_and_that_data_gets_through() -> None:
+def test_test_tells_who_it_is_what_it_knows_and_that_data_gets_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.engine.snapshots.ndmp.test.WAITS", PATIENT)
     with filer(Script()) as server:
         report = engine(server).test()
         assert report.ok, report

@@ -30,7 +30,7 @@ from tests.ndmp_server import ACCOUNT, PORT, NdmpHost
 from .clients import MemoryImage
 
 pytestmark = pytest.mark.system
-WAITS = Waits(connect=5, answer=10, data_connect=5, idle=30, probe=30, halt=10, abort=5)
+WAITS = Waits(connect=60, answer=60, data_connect=60, idle=60, probe=60, halt=60, abort=60)
 MEBIBYTE = 1 << 20
 
 

@@ -69,7 +69,8 @@ def md5_of(data: bytes) -> str:
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
-def test_what_the_file_server_can_do_is_asked_and_what_it_refuses_stays_empty() -> None:
+def test_what_the_file_server_can_do_is_asked_and_what_it_refuses_stays_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.engine.ndmp.login._SHORT_SECONDS", PATIENT.answer)
     with filer(Script(refuses={m.GET_HOST_INFO: ErrorCode.NOT_SUPPORTED})) as server, visit(server) as session:
         found = capabilities(session)
     assert found.host is None
@@ -110,10 +111,11 @@ def test_whoever_is_no_ndmp_service_for_us_is_told_apart(
 
 
 def test_nobody_there_names_the_place() -> None:
-    with socket.create_server((HOME, 0)) as free:
-        port = free.getsockname()[1]
-    with pytest.raises(SourceUnavailable, match=f"{HOME}:{port} cannot be reached"):
-        connect(Server(host=HOME, port=port, password=Secret("x")), FreeRun(), waits=PATIENT)
+    with socket.socket() as taken:
+        taken.bind((HOME, 0))  # and does not listen: the port is nobody else's meanwhile
+        port = taken.getsockname()[1]
+        with pytest.raises(SourceUnavailable, match=f"{HOME}:{port} cannot be reached"):
+            connect(Server(host=HOME, port=port, password=Secret("x")), FreeRun(), waits=PATIENT)
 
 
 def test_a_version_that_is_refused_is_said() -> None:
@@ -139,7 +141,7 @@ def test_an_error_is_put_into_words_with_the_last_line_of_the_log() -> None:
         with pytest.raises(StorageBusy, match="refused DATA_GET_ENV: device busy"):
             session.call(m.DATA_GET_ENV, Nothing())
         server._visits[0].post(*log("volume is moving", LogKind.NORMAL))
-        session.wait(lambda: bool(session.log), seconds=2, what="logged nothing")
+        session.wait(lambda: bool(session.log), seconds=60, what="logged nothing")
         with pytest.raises(StreamIncomplete, match=r"error 0x20000001\. Its log says: volume is moving"):
             session.call(m.DATA_STOP, Nothing())
 
@@ -181,7 +183,7 @@ def test_a_subscriber_that_would_call_its_session_is_stopped_at_once() -> None:
 
     with filer(Script()) as server, visit(server) as session, session.subscribed(Caller()):
         server._visits[0].post(*log("x"))
-        session.wait(lambda: bool(caught), seconds=2, what="was not caught")
+        session.wait(lambda: bool(caught), seconds=60, what="was not caught")
 
 
 def test_a_late_answer_is_not_taken_for_the_next_one() -> None:
@@ -199,7 +201,7 @@ def test_what_a_file_server_writes_is_made_fit_to_be_shown() -> None:
     with filer(Script()) as server, visit(server) as session:
         server._visits[0].post(*log("\x1b[31mdisk\0 \udcff\n3\n"))
         server._visits[0].post(*log("x" * 5_000))
-        session.wait(lambda: len(session.log) == 2, seconds=2, what="logged nothing")
+        session.wait(lambda: len(session.log) == 2, seconds=60, what="logged nothing")
         first, second = session.log
     assert first.text == "[31mdisk    3"
     assert second.text == "x" * 499 + "…"
