@@ -230,7 +230,7 @@ def test_the_background_thread_refreshes(repository: Repository) -> None:
     lock.acquire()
     first = lock.id
     lock.start_refreshing(every_seconds=0.01)
-    assert refreshed.wait(20)
+    assert refreshed.wait(60)
     lock.check()
     lock.release()
     assert lock.id is None
@@ -242,8 +242,8 @@ def test_a_lock_that_somebody_removed_is_lost(repository: Repository) -> None:
     lock = take(repository, exclusive=True)
     clear_locks(repository, everything=True)
     lock.start_refreshing(every_seconds=0.01)
-    thread = next(thread for thread in threading.enumerate() if thread.name == "repository-lock")
-    thread.join(20)
+    assert lock._thread is not None
+    lock._thread.join(60)
     with pytest.raises(RepositoryLocked, match="removed by somebody"):
         lock.check()
     lock.release()
