@@ -84,7 +84,7 @@ class NdmpHost:
 
     def run(self, work: Callable[[], T]) -> T:
         """Do ``work`` on the thread whose network is the server's; sockets made there stay there."""
-        return self._thread.submit(work).result(timeout=120)
+        return self._thread.submit(work).result(timeout=240)
 
     @property
     def pid(self) -> int:
@@ -94,6 +94,7 @@ class NdmpHost:
 
     def start(self) -> None:
         """On the thread. It ends with the thread, whatever becomes of the tests."""
+        self._wait_until_nobody_answers()
         command = ["setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
         with open(self.log, "ab") as log:
             self._server = subprocess.Popen(
@@ -105,7 +106,7 @@ class NdmpHost:
             )
         give_up_at = time.monotonic() + READY_SECONDS
         while time.monotonic() < give_up_at:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", PORT), timeout=10):
+            if _answers():
                 return
             time.sleep(0.02)
         raise CannotServe(f"ndmjob does not answer: {self.log.read_text(errors='replace')[-500:]}")
@@ -115,6 +116,14 @@ class NdmpHost:
         if self._server is not None:
             self._server.send_signal(signal.SIGKILL)
             self._server.wait(timeout=60)
+
+    def _wait_until_nobody_answers(self) -> None:
+        """One that was killed is waited for by what started it, and may itself die a moment later."""
+        give_up_at = time.monotonic() + READY_SECONDS
+        while _answers():
+            if time.monotonic() > give_up_at:
+                raise CannotServe("the ndmjob before it does not end")
+            time.sleep(0.02)
 
     def close(self) -> None:
         self.kill()
@@ -126,6 +135,12 @@ class NdmpHost:
             raise CannotServe(f"no network namespace: {os.strerror(ctypes.get_errno())}")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
             fcntl.ioctl(one, SIOCSIFFLAGS, struct.pack("16sh", b"lo", IFF_UP) + bytes(22))
+
+
+def _answers() -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", PORT), timeout=1):
+        return True
+    return False
 
 
 @contextlib.contextmanager
