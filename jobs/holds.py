@@ -122,12 +122,13 @@ def _bases_of_transfers(subclients: set[int]) -> Iterator[tuple[int, Held]]:
 
 
 def _in_use(ids: list[int]) -> Iterator[tuple[int, Held]]:
-    """A snapshot job that awaits its inline copies has done its own part.
+    """A snapshot job that launched its inline copies has done its own part, be they over before it awaits them.
 
     What was aged before a copy began is not compared with: the copy looks at its parent on the medium instead.
     """
     jobs = Job.objects.filter(state__in=states.ACTIVE, snapshot__in=ids, awaits_children=False)
     jobs = jobs.exclude(operation__in=(Operation.MOUNT, Operation.UNMOUNT, Operation.DRILL))
+    jobs = jobs.exclude(operation=Operation.SNAPSHOT, children__isnull=False)
     jobs = jobs.exclude(_READS_SOMETHING_ELSE)
     for snapshot_id, job in jobs.order_by("pk").values_list("snapshot", "pk"):
         if snapshot_id is not None:

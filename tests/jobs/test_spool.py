@@ -228,6 +228,18 @@ def test_P7_a_copy_that_another_backup_copy_feeds_holds_no_snapshot(subclient: S
     assert deletion.state == JobState.COMPLETED, picture()
 
 
+def test_P7_an_inline_copy_that_is_over_before_its_snapshot_job_awaits_it_lets_the_snapshot_go(
+    subclient: Subclient,
+) -> None:
+    job = make_job(operation=Operation.SNAPSHOT, state=JobState.RUNNING, subclient=subclient)
+    snapshot = make_snapshot(subclient, job=job)
+    Job.objects.filter(pk=job.pk).update(snapshot=snapshot)
+    make_backup_copy(snapshot, backup_copy_of(subclient))
+    assert apply_spool(subclient) == [], "it may still be at it"
+    make_job(operation=Operation.BACKUP_COPY, state=JobState.COMPLETED, subclient=subclient, parent=job)
+    assert len(apply_spool(subclient)) == 1
+
+
 def test_P7_a_deletion_that_fails_never_fails_the_copy_and_is_tried_again(
     subclient: Subclient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
