@@ -14,7 +14,7 @@ from jobs import queues, tasks
 from jobs.models import Job, JobState
 from jobs.runner import answering
 from jobs.services.sweep import sweep
-from policies.models import AccessNode
+from policies.models import AccessNode, access_node
 from tests.jobs.farm import picture
 
 
@@ -36,14 +36,17 @@ def work_off(*, most: int = 100) -> list[Job]:
 
 @contextmanager
 def answering_here() -> Iterator[None]:
-    """Questions to a node are answered in this process: everything real but the queue."""
+    """Questions to a node are answered in this process: everything real but the queue.
+
+    What reported once stays online within the block, however slow the machine is.
+    """
 
     def ask(_node: AccessNode, question: str, values: dict[str, Any], *, seconds: float) -> dict[str, Any]:
         assert seconds > 0
         answered: dict[str, Any] = json.loads(json.dumps(answering.answer(question, json.loads(json.dumps(values)))))
         return answered
 
-    with mock.patch.object(queues, "ask", ask):
+    with mock.patch.object(queues, "ask", ask), mock.patch.object(access_node, "ONLINE_SECONDS", 600):
         yield
 
 
