@@ -20,6 +20,14 @@ def add_subclient(page: Page, name: str, live: Path) -> None:
     expect(page.get_by_role("heading", level=1, name=name)).to_be_visible()
 
 
+def press_test(page: Page) -> None:
+    """On the file server's page; without its script the report would come on the job's page."""
+    button = page.get_by_role("button", name="Test", exact=True)
+    expect(button).to_be_visible()
+    page.wait_for_load_state()
+    button.click()
+
+
 def restore_in_place(page: Page) -> None:
     """The folder “reports” of the point that is browsed."""
     page.get_by_label("Choose reports").check()

@@ -20,6 +20,7 @@ from jobs.models import Job, JobState, Level, Operation
 from policies import services as configuration
 from policies.models import AccessNode, FileServer, StoragePolicy
 from snapcopy_site.lib.roles import Role
+from tests.browser.array_clicks import press_test
 from tests.browser.conftest import Visit
 from tests.jobs.farm import Farm, until, wait
 from tests.ndmp_server import ACCOUNT, NdmpHost
@@ -41,7 +42,11 @@ def start_nodes(visit: Visit, redis_url: str) -> Iterator[Callable[[], None]]:
         for name in NODES:
             farm.start_node(name)
         farm.start_scheduler()
-        until(lambda: AccessNode.objects.filter(last_seen_at__isnull=False).count() == 2, what="both nodes report")
+        until(
+            lambda: AccessNode.objects.filter(last_seen_at__isnull=False).count() == 2,
+            seconds=60,
+            what="both nodes report",
+        )
 
     try:
         yield start
@@ -119,7 +124,7 @@ def _add_filer(page: Page, filer: NdmpHost) -> None:
 
 
 def _press_test(page: Page, filer: NdmpHost) -> None:
-    page.get_by_role("button", name="Test", exact=True).click()
+    press_test(page)
     report = page.locator("#test-server")
     expect(report).to_contain_text("Data connection", timeout=JOB_MS)
     expect(report).to_contain_text("NDMJOB")

@@ -20,7 +20,7 @@ from snapcopy_site.lib.roles import Role
 from tests.arrays.ontap_clusters import Clusters
 from tests.arrays.ontap_emulator import ACCOUNT, PASSWORD, OntapCluster
 from tests.browser.accessibility import inspect
-from tests.browser.array_clicks import add_subclient, restore_in_place
+from tests.browser.array_clicks import add_subclient, press_test, restore_in_place
 from tests.browser.conftest import Visit
 from tests.browser.test_journeys import JOB_MS, expect_end, real_node
 from tests.jobs.farm import configure, picture, wait
@@ -100,7 +100,7 @@ def _add_cluster(page: Page, cluster: OntapCluster) -> None:
 def _press_test(page: Page, cluster: OntapCluster) -> None:
     """The certificate is nobody's that this node trusts: its fingerprint is told, compared, and put in."""
     report = page.locator("#test-server")
-    page.get_by_role("button", name="Test", exact=True).click()
+    press_test(page)
     expect(report).to_contain_text("Nothing that this node trusts has signed", timeout=JOB_MS)
     told = str(report.text_content()).split("SHA-256 fingerprint ")[1].split(".")[0]
     assert told.replace(":", "").lower() == cluster.server.certificate.fingerprint
@@ -108,7 +108,7 @@ def _press_test(page: Page, cluster: OntapCluster) -> None:
     page.get_by_role("link", name="Edit").click()
     page.get_by_label("Fingerprint").fill(told)
     page.get_by_role("button", name="Save").click()
-    page.get_by_role("button", name="Test", exact=True).click()
+    press_test(page)
     expect(report).to_contain_text("The probe snapshot is gone", timeout=JOB_MS, ignore_case=True)
     expect(report).to_contain_text("Near the limit of 1,023 snapshots: vol2.")
     expect(report.get_by_role("row", name=str(cluster.volumes[1].directory))).to_contain_text("830")

@@ -13,14 +13,14 @@ from django.conf import settings
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
-from jobs.models import Initiator, JobState, Snapshot
+from jobs.models import Initiator, Job, JobState, Snapshot
 from jobs.services import launch_backup_copy, launch_snapshot
 from policies.models import Copy, FileServer, Retention, Subclient
 from snapcopy_site.lib.roles import Role
 from tests.arrays.https_server import HERE
 from tests.arrays.powerstore_emulator import ACCOUNT, NAS, PASSWORD, PowerStore, emulated
 from tests.browser.accessibility import inspect
-from tests.browser.array_clicks import add_subclient, restore_in_place
+from tests.browser.array_clicks import add_subclient, press_test, restore_in_place
 from tests.browser.conftest import Visit
 from tests.browser.test_journeys import JOB_MS, expect_end, real_node
 from tests.jobs.farm import configure, picture, wait
@@ -74,8 +74,8 @@ def test_S6_P2_a_file_system_is_protected_restored_and_reverted_by_clicks(
         Copy.objects.filter(policy=policy, kind="primary_snap").update(retention=Retention.SPOOL)
         subclient = Subclient.objects.get()
         assert wait(launch_snapshot(subclient, initiator=Initiator.SCHEDULE)).state == JobState.COMPLETED, picture()
-        wait(launch_backup_copy(subclient, initiator=Initiator.SCHEDULE))  # of the safety snapshot, the oldest first
-        copied = wait(launch_backup_copy(subclient, initiator=Initiator.SCHEDULE))
+        first = wait(launch_backup_copy(subclient, initiator=Initiator.SCHEDULE))  # of the safety snapshot, the oldest
+        copied = wait(Job.objects.get(pk=first.result["next_job"]))
         visitor.open(reverse("job", args=(copied.pk,)))
         expect(page.locator("#job")).to_contain_text("so exactly one is retained")
     inspect(visit, reverse("policies:file_server_detail", args=[FileServer.objects.latest("pk").pk]))
@@ -98,7 +98,7 @@ def _add_array(page: Page, array: PowerStore) -> None:
 
 def _press_test(page: Page, array: PowerStore) -> None:
     report = page.locator("#test-server")
-    page.get_by_role("button", name="Test", exact=True).click()
+    press_test(page)
     expect(report).to_contain_text("The probe snapshot is gone", timeout=JOB_MS, ignore_case=True)
     expect(report).to_contain_text("emulated-1, PowerStoreOS 4.1.0.0")
     expect(report).to_contain_text("Near the limit of 256 snapshots: mail (206).")

@@ -19,6 +19,7 @@ from jobs.models import Initiator, JobState, Snapshot, SnapshotState
 from jobs.services import launch_backup_copy, launch_snapshot
 from policies.models import Copy, Retention, Subclient
 from snapcopy_site.lib.roles import Role
+from tests.browser.array_clicks import press_test
 from tests.browser.conftest import Visit
 from tests.browser.test_journeys import JOB_MS, expect_end, real_node
 from tests.documented_script import commands_of, write_documented_script
@@ -73,7 +74,7 @@ def test_S6_P1_storage_is_protected_restored_and_reverted_by_clicks(
     with real_node(key_file=Path(settings.SNAPCOPY_KEY_FILE)):
         page = visitor.open(reverse("policies:file_server_create"))
         _add_server(page, journey, live)
-        page.get_by_role("button", name="Test", exact=True).click()
+        press_test(page)
         expect(page.locator("#test-server")).to_contain_text(
             "the probe snapshot is gone", timeout=JOB_MS, ignore_case=True
         )
@@ -107,7 +108,7 @@ def test_S6_P1_storage_is_protected_restored_and_reverted_by_clicks(
         visitor.open(reverse("job", args=(copied.pk,)))
         expect(page.locator("#job")).to_contain_text(f"Snapshot {spooled.name} is deleted by job")
         of_it = Snapshot.objects.filter(pk=spooled.pk, state=SnapshotState.DELETED)
-        until(of_it.exists, what="the spooled snapshot is deleted")
+        until(of_it.exists, seconds=60, what="the spooled snapshot is deleted")
 
 
 def _add_server(page: Page, journey: Journey, live: Path) -> None:
