@@ -23,7 +23,8 @@ from tests.quiet_network import browsing
 
 CHROMIUM: Final = os.environ.get("SNAPCOPY_TEST_CHROMIUM", "/usr/bin/chromium")
 ARGUMENTS: Final = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
-PATIENCE_MS: Final = 20_000
+PATIENCE_MS: Final = 60_000
+"""It only keeps a test from hanging: pages wait for a machine that does much else."""
 NOT_OURS: Final = "net::ERR_NETWORK_CHANGED"
 """A test of this process unplugged a cable of its own."""
 

@@ -11,13 +11,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+from unittest import mock
 
 import pytest
 from django.conf import settings
 from playwright.sync_api import Page, expect
 
 from jobs.models import Job, JobState
-from policies.models import AccessNode
+from jobs.node import STOP_SECONDS
+from jobs.services import asking
+from policies.models import AccessNode, access_node
 from snapcopy_site.lib.roles import Role
 from tests.browser.conftest import Visit
 from tests.browser.world import make_world
@@ -25,7 +28,7 @@ from tests.factories import make_user
 from tests.jobs.farm import picture, until
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-JOB_MS: Final = 40_000
+JOB_MS: Final = 90_000
 
 
 @pytest.mark.slow
@@ -152,7 +155,10 @@ def expect_end(page: Page, state: str) -> None:
 
 @contextmanager
 def real_node(*, key_file: Path) -> Iterator[None]:
-    """A real access node and scheduler on the database of this test."""
+    """A real access node and scheduler on the database of this test.
+
+    Pages wait longer for its answers than a person would, and longer before they take it for gone.
+    """
     database = settings.DATABASES["default"]
     environment = {
         **os.environ,
@@ -165,11 +171,12 @@ def real_node(*, key_file: Path) -> Iterator[None]:
         for words in (("node", "here", "--slots", "2"), ("scheduler",))
     ]
     try:
-        until(lambda: _lives(children) and _reported(), seconds=60, what="the node reports")
-        yield
+        until(lambda: _lives(children) and _reported(), seconds=120, what="the node reports")
+        with mock.patch.object(asking, "SECONDS", 60.0), mock.patch.object(access_node, "ONLINE_SECONDS", 120):
+            yield
         assert not Job.objects.filter(state=JobState.FAILED).exists(), picture()
     finally:
         for child in children:
             child.send_signal(signal.SIGTERM)
         for child in children:
-            child.wait(20)
+            child.wait(STOP_SECONDS + 20)

@@ -52,7 +52,9 @@ def start_farm(visit: Visit, redis_url: str, monkeypatch: pytest.MonkeyPatch) ->
     def start() -> None:
         farm.start_node()
         farm.start_scheduler()
-        until(lambda: AccessNode.objects.filter(last_seen_at__isnull=False).exists(), what="the node reports")
+        until(
+            lambda: AccessNode.objects.filter(last_seen_at__isnull=False).exists(), seconds=60, what="the node reports"
+        )
 
     try:
         yield start
@@ -70,7 +72,7 @@ def test_P1_a_spool_policy_deletes_its_snapshot_and_says_so(
     page = visit(Role.OPERATOR).open(_address(subclient))
     page.get_by_role("button", name="Snapshot now").click()
     _expect_end(page, "Completed")
-    until(lambda: _states(subclient) == [SnapshotState.DELETED], what="the snapshot goes")
+    until(lambda: _states(subclient) == [SnapshotState.DELETED], seconds=60, what="the snapshot goes")
     copy = Job.objects.get(operation=Operation.BACKUP_COPY)
     page = _open(page, f"/jobs/{copy.pk}/")
     expect(page.locator("#job")).to_contain_text("Spool copy: it is copied.")
