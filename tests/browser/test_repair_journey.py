@@ -44,6 +44,7 @@ def take(visitor: Visitor, name: str) -> None:
 
 def ended(page: Page) -> Job:
     """Carry out what the page has launched, and look at it again."""
+    expect(page.locator("#job")).to_be_visible()
     work_off()
     page.reload()
     return Job.objects.latest("pk")
