@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from .powerstore_driving import close_engines
 from .powerstore_emulator import PowerStore, emulated
 
 
@@ -21,4 +22,5 @@ def powerstore(shared_powerstore: PowerStore) -> Iterator[PowerStore]:
     """With the file systems fs1 and fs2, without snapshots, faults and sessions."""
     shared_powerstore.reset()
     yield shared_powerstore
+    close_engines()
     assert shared_powerstore.wrong == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 from jobs.engine.events import FreeRun
 from jobs.engine.ids import SnapshotName, snapshot_name
 from jobs.engine.options import parse_options
@@ -14,6 +16,7 @@ from .powerstore_emulator import PASSWORD, PowerStore
 
 INSTALL = "contract"
 RUN = FreeRun()
+_made: weakref.WeakSet[PowerStoreEngine] = weakref.WeakSet()
 
 
 def options_of(array: PowerStore, *, password: str = PASSWORD, **others: object) -> PowerStoreOptions:
@@ -22,7 +25,16 @@ def options_of(array: PowerStore, *, password: str = PASSWORD, **others: object)
 
 def engine_of(array: PowerStore, *, password: str = PASSWORD, **others: object) -> PowerStoreEngine:
     """A new one each time, as another process would have it."""
-    return PowerStoreEngine(options_of(array, password=password, **others), INSTALL)
+    engine = PowerStoreEngine(options_of(array, password=password, **others), INSTALL)
+    _made.add(engine)
+    return engine
+
+
+def close_engines() -> None:
+    """Those that a caught error keeps alive would else say goodbye to the array in the middle of a later test."""
+    for engine in list(_made):
+        engine.client.close()
+    _made.clear()
 
 
 def named(n: int) -> SnapshotName:

@@ -19,7 +19,7 @@ def echo(request: Request) -> Answer:
 
 def ask(server: HttpsServer, path: str, *, trust: Path | None = None, method: str = "GET", body: str = "") -> object:
     context = ssl.create_default_context(cafile=trust or server.certificate.authority)
-    link = HTTPSConnection(HERE, server.port, context=context, timeout=5)
+    link = HTTPSConnection(HERE, server.port, context=context, timeout=60)
     try:
         link.request(method, path, body)
         answer = link.getresponse()
@@ -57,8 +57,9 @@ def test_it_fails_as_told_and_then_no_more() -> None:
 def test_a_slow_answer_does_not_keep_it_from_stopping() -> None:
     with serving(echo) as server:
         server.fail(Fault(matches=anything, seconds=3600))
-        link = HTTPSConnection(HERE, server.port, context=ssl._create_unverified_context(), timeout=0.2)
+        link = HTTPSConnection(HERE, server.port, context=ssl._create_unverified_context(), timeout=60)
         link.request("GET", "/")
+        link.sock.settimeout(0.2)
         with pytest.raises(TimeoutError):
             link.getresponse()
         link.close()

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from jobs.engine.hosted import calls
+
 from .https_server import HERE, Request
 from .powerstore_driving import RUN, engine_of, named, take
 from .powerstore_emulator import ACCOUNT, API, PASSWORD, PowerStore
@@ -64,7 +66,8 @@ def of(request: Request) -> Documented:
     raise AssertionError(f"{request.method} {request.path} is not documented")
 
 
-def test_every_request_is_one_that_dell_documents(powerstore: PowerStore) -> None:
+def test_every_request_is_one_that_dell_documents(powerstore: PowerStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "_GOODBYE_SECONDS", 60.0)
     for reading in ("directory", "export"):
         engine = engine_of(powerstore, reading=reading)
         assert engine.test().ok
