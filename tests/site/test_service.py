@@ -89,12 +89,12 @@ def test_a_child_that_ignores_the_signal_is_killed_with_its_own_children(tmp_pat
     )
     stubborn = make(tmp_path, code, stop_seconds=0.2)
     child = stubborn.start()
-    wait_for(lambda: stubborn.log.read_text().strip() != "", seconds=20, what="the child started its own")
+    wait_for(lambda: stubborn.log.read_text().strip() != "", seconds=60, what="the child started its own")
     grandchild = int(stubborn.log.read_text())
     stubborn.ask_to_stop()
     assert stubborn.wait_until_stopped(hurry=lambda: False) is False
     assert child.returncode == -signal.SIGKILL
-    wait_for(lambda: not is_alive(grandchild), seconds=5, what="the child of the child ends")
+    wait_for(lambda: not is_alive(grandchild), seconds=60, what="the child of the child ends")
 
 
 def test_a_second_request_ends_the_wait(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_second_request_ends_the_wait(tmp_path: Path) -> None:
         stop_seconds=600,
     )
     stubborn.start()
-    wait_for(lambda: stubborn.log.read_text() != "", seconds=20, what="the child ignores the signal")
+    wait_for(lambda: stubborn.log.read_text() != "", seconds=60, what="the child ignores the signal")
     stubborn.ask_to_stop()
     assert stubborn.wait_until_stopped(hurry=lambda: True) is False
 
@@ -128,7 +128,7 @@ def test_a_child_dies_with_its_parent_however_that_ends(tmp_path: Path) -> None:
         assert is_alive(child)
         parent.kill()
         parent.wait()
-    wait_for(lambda: not is_alive(child), seconds=5, what="the kernel tells the child")
+    wait_for(lambda: not is_alive(child), seconds=60, what="the kernel tells the child")
 
 
 def test_a_long_log_moves_aside_while_its_writer_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

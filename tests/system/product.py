@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import re
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Final, Self
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-START_SECONDS: Final = 90.0
+START_SECONDS: Final = 180.0
 ORDINARY_USER: Final = 65534
 SIGN_IN: Final = re.compile(r"Sign in\s+(http://\S+)")
 
@@ -87,7 +88,8 @@ class Product:
                 self.process.wait(10)
         for pid in family:
             if is_alive(pid):
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     def wait_for_line(self, pattern: re.Pattern[str], *, seconds: float = START_SECONDS) -> re.Match[str]:
         """The first line said from now on that holds the pattern."""
@@ -110,7 +112,7 @@ class Product:
     def stop(self, with_signal: signal.Signals = signal.SIGINT) -> int:
         """Its exit code after the signal."""
         self.process.send_signal(with_signal)
-        return self.process.wait(60)
+        return self.process.wait(120)
 
     def family(self) -> set[int]:
         """All living processes it started, and theirs."""

@@ -20,7 +20,7 @@ from tests.interop.restic import Restic
 from tests.jobs.farm import PASSWORD
 from tests.system.product import ROOT, Product, command, command_line, environment, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.interop, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.interop, pytest.mark.timeout(600)]
 
 CONFIGURE = """
 import django, sys
@@ -90,7 +90,7 @@ class Installation:
 
 
 def finished(process: subprocess.Popen[str]) -> dict[str, Any]:
-    output, _ = process.communicate(timeout=100)
+    output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
     found: dict[str, Any] = json.loads(output.splitlines()[-1])
     return found
@@ -107,7 +107,7 @@ def test_a_copy_ends_good_whatever_is_killed(words: tuple[str, ...], folder: Pat
         path = installation.configure(folder, large_tree, more)
         assert finished(installation.launch("snapshot", path))["state"] == "completed"
         copying = installation.launch("copy", path)
-        wait_for(installation.is_copying, seconds=30, what="data is on its way")
+        wait_for(installation.is_copying, seconds=90, what="data is on its way")
         installation.kill(*words)
         ended = finished(copying)
         assert (ended["state"], ended["files"]) == ("completed", 2_001)
