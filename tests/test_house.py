@@ -23,7 +23,7 @@ SOURCES: Final = ("manage.py", "snapcopy_site", "policies", "jobs", "tests")
 def run(program: str, *arguments: str) -> None:
     """Run a gate from the test environment; its own words are the failure."""
     done = subprocess.run(
-        [PROGRAMS / program, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=280
+        [PROGRAMS / program, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=580
     )
     if done.returncode:
         pytest.fail(f"{program} {' '.join(arguments)}\n{done.stdout}{done.stderr}", pytrace=False)
@@ -56,7 +56,7 @@ def test_ruff_finds_nothing() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_every_type_is_right() -> None:
     run("mypy", *SOURCES)
 
