@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import secrets
+import time
 from typing import Any, Final
 
 import django_rq
@@ -27,6 +28,8 @@ SEND_FILES: Final = "jobs.tasks.send_files"
 ANSWER: Final = "jobs.tasks.answer"
 OFFER_SECONDS: Final = 30
 """So long a node that is to receive a snapshot has to say where; an order that is older is not taken up any more."""
+_LISTEN_SECONDS: Final = 2.0
+"""At a time: the Redis client gives up a reply for which it waits longer than 5 s."""
 LIGHT: Final = frozenset(
     {
         Operation.TEST,
@@ -102,9 +105,12 @@ def offer(key: str, values: dict[str, Any]) -> None:
 
 def wait_for_offer(key: str, *, seconds: float) -> dict[str, Any] | None:
     """What the node said; None = nothing yet. Raises RedisError."""
-    found = django_rq.get_connection("default").blpop([_offer_key(key)], timeout=seconds)
-    values: dict[str, Any] | None = json.loads(found[1]) if found else None
-    return values
+    connection, ends_at = django_rq.get_connection("default"), time.monotonic() + seconds
+    while (left := ends_at - time.monotonic()) > 0:
+        if found := connection.blpop([_offer_key(key)], timeout=min(max(left, 0.01), _LISTEN_SECONDS)):
+            values: dict[str, Any] = json.loads(found[1])
+            return values
+    return None
 
 
 def _offer_key(key: str) -> str:

@@ -6,10 +6,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import django_rq
 import pytest
 from django.test import Client
 from django.urls import reverse
 
+from jobs import queues
 from jobs.engine.errors import NotInCopy, SnapshotMissing
 from jobs.models import JobState, Snapshot, SnapshotReplica
 from jobs.services import launch_backup_copy, launch_secondary_copy, launch_snapshot
@@ -120,6 +122,21 @@ def test_V3_a_node_that_is_silent_is_told_within_seconds(
     assert "The access node one did not answer within 1 s." in page.content.decode()
     make_node(is_online=False)
     assert "No access node online" in enter_again().get(address(snapshot)).content.decode()
+
+
+def test_V3_an_answer_is_awaited_longer_than_the_redis_client_waits_for_a_reply(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waited: list[float] = []
+
+    class Late:
+        def blpop(self, keys: list[str], timeout: float) -> tuple[str, str] | None:
+            waited.append(timeout)
+            return (keys[0], '{"entries": []}') if len(waited) == 4 else None
+
+    monkeypatch.setattr(django_rq, "get_connection", lambda _name: Late())
+    assert queues.wait_for_offer("key", seconds=60) == {"entries": []}
+    assert max(waited) < 5
 
 
 def enter_again() -> Client:
