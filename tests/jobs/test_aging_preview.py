@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,6 +19,13 @@ from tests.job_factories import make_backup_copy, make_snapshot
 
 pytestmark = pytest.mark.django_db
 FULL = [28, 21, 14, 7, 0]
+NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def amid_a_year(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In January the last four weeks have the first full of two years."""
+    monkeypatch.setattr(timezone, "now", lambda: NOW)
 
 
 @pytest.fixture
