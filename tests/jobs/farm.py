@@ -148,6 +148,12 @@ def _is_free(node: str) -> bool:
     return bool(is_free)
 
 
+def is_let_go(job: Job) -> bool:
+    """Whether PostgreSQL has seen that the process which worked on a job is gone."""
+    with transaction.atomic():
+        return lease.take_for_transaction(job.pk)
+
+
 _INHERITED: list[object] = []
 
 

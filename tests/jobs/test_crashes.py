@@ -13,15 +13,23 @@ import redis
 from django.conf import settings
 from django.db import connection
 
-from jobs import queues
+from jobs import queues, scheduler
 from jobs.models import BackupCopy, CopyState, Job, JobAttempt, JobState
 from jobs.runner import attempt, guard
 from jobs.services import kill_job, launch_backup_copy, launch_snapshot, resume_job, suspend_job
 from policies.models import AccessNode, Subclient
 from tests.interop.restic import Restic
+from tests.jobs.conftest import HeldCopies
 from tests.jobs.farm import PASSWORD, Farm, configure, is_alive, is_copying, parent_of, picture, reach, until, wait
 
-pytestmark = [pytest.mark.slow, pytest.mark.interop, pytest.mark.usefixtures("slow_copies")]
+pytestmark = [pytest.mark.slow, pytest.mark.interop, pytest.mark.usefixtures("held_copies")]
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No guard and no scheduler ends a process that does not obey."""
+    monkeypatch.setattr(guard, "HARD_STOP_SECONDS", 3600)
+    monkeypatch.setattr(scheduler, "NOT_OBEYED_SECONDS", 3600)
 
 
 @pytest.fixture
@@ -71,8 +79,11 @@ def kill_if_there(pid: int) -> None:
 
 
 @pytest.mark.parametrize("disaster", [kill_horse, kill_worker, kill_worker_and_horse, kill_node, cut_database_sessions])
-def test_a_copy_survives(disaster: Callable[[Job, Farm], None], copying: Job, farm: Farm, tmp_path: Path) -> None:
+def test_a_copy_survives(
+    disaster: Callable[[Job, Farm], None], copying: Job, farm: Farm, tmp_path: Path, held_copies: HeldCopies
+) -> None:
     disaster(copying, farm)
+    held_copies.go_on()
     ended = wait(copying)
     assert ended.state == JobState.COMPLETED, picture()
     assert ended.attempt == 2, picture()
@@ -82,8 +93,11 @@ def test_a_copy_survives(disaster: Callable[[Job, Farm], None], copying: Job, fa
     assert ended.files_done == 2_000
 
 
-def test_J2_redis_loses_everything_and_the_copy_does_not_notice(copying: Job, farm: Farm, tmp_path: Path) -> None:
+def test_J2_redis_loses_everything_and_the_copy_does_not_notice(
+    copying: Job, farm: Farm, tmp_path: Path, held_copies: HeldCopies
+) -> None:
     redis.Redis.from_url(settings.SNAPCOPY_REDIS_URL).flushdb()
+    held_copies.go_on()
     ended = wait(copying)
     assert (ended.state, ended.attempt) == (JobState.COMPLETED, 1), picture()
     assert_good(tmp_path)
@@ -110,14 +124,19 @@ def test_six_enqueues_run_once(farm: Farm, large_subclient: Subclient) -> None:
     assert JobAttempt.objects.count() == 1
 
 
-def test_a_killed_copy_ends_at_once_and_leaves_no_lock(copying: Job, farm: Farm, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("patience")
+def test_a_killed_copy_ends_at_once_and_leaves_no_lock(
+    copying: Job, farm: Farm, tmp_path: Path, held_copies: HeldCopies
+) -> None:
+    """It obeys by itself: nobody else would end it."""
     kill_job(copying)
-    ended = wait(copying, seconds=5)
+    ended = wait(copying)
     assert ended.state == JobState.KILLED, picture()
     row = BackupCopy.objects.get()
     assert row.state == CopyState.TO_BE_COPIED
     assert row.snapshot.is_present
     assert_good(tmp_path)
+    held_copies.go_on()
     again = wait(launch_backup_copy(row.snapshot.subclient))
     assert again.state == JobState.COMPLETED, picture()
 
@@ -134,10 +153,13 @@ def test_a_copy_that_does_not_obey_is_killed_and_its_lock_removed(copying: Job, 
     assert BackupCopy.objects.get().state == CopyState.TO_BE_COPIED
 
 
-def test_a_suspended_copy_goes_on_from_what_was_written(copying: Job, farm: Farm, tmp_path: Path) -> None:
+def test_a_suspended_copy_goes_on_from_what_was_written(
+    copying: Job, farm: Farm, tmp_path: Path, held_copies: HeldCopies
+) -> None:
     suspend_job(copying)
-    reach(copying, lambda row: row.state == JobState.SUSPENDED, seconds=5)
+    reach(copying, lambda row: row.state == JobState.SUSPENDED)
     assert BackupCopy.objects.get().state == CopyState.TO_BE_COPIED
+    held_copies.go_on()
     resume_job(copying)
     ended = wait(copying)
     assert (ended.state, ended.attempt) == (JobState.COMPLETED, 2), picture()
@@ -145,21 +167,25 @@ def test_a_suspended_copy_goes_on_from_what_was_written(copying: Job, farm: Farm
     assert_good(tmp_path)
 
 
-def test_a_node_that_is_stopped_gives_its_copy_back(copying: Job, farm: Farm, tmp_path: Path) -> None:
+def test_a_node_that_is_stopped_gives_its_copy_back(
+    copying: Job, farm: Farm, tmp_path: Path, held_copies: HeldCopies
+) -> None:
     assert farm.stop("node-one") == 0
     copying.refresh_from_db()
     assert copying.state == JobState.PENDING, picture()
     assert copying.state_reason == "No access node online."
+    held_copies.go_on()
     farm.start_node()
     ended = wait(copying)
     assert (ended.state, ended.attempt) == (JobState.COMPLETED, 2), picture()
     assert_good(tmp_path)
 
 
-def test_the_next_attempt_prefers_another_node(copying: Job, farm: Farm) -> None:
+def test_the_next_attempt_prefers_another_node(copying: Job, farm: Farm, held_copies: HeldCopies) -> None:
     farm.start_node("two")
     until(lambda: AccessNode.objects.filter(name="two", last_seen_at__isnull=False).exists())
     kill_horse(copying, farm)
+    held_copies.go_on()
     ended = wait(copying)
     assert ended.node_label == "two", picture()
     assert [attempt.node_label for attempt in ended.attempts.all()] == ["one", "two"]
@@ -178,6 +204,7 @@ def test_a_job_that_never_looks_is_killed_by_its_own_guard(
 ) -> None:
     """The processes are forked from here, so they run what is put in place here."""
     monkeypatch.setattr(guard, "HARD_STOP_SECONDS", 0.5)
+    monkeypatch.setattr(scheduler, "NOT_OBEYED_SECONDS", 3600)
     monkeypatch.setitem(attempt._RUNNERS, "snapshot", lambda task: threading.Event().wait())
     subclient = configure(tmp_path)
     farm = Farm()
@@ -187,7 +214,7 @@ def test_a_job_that_never_looks_is_killed_by_its_own_guard(
         until(lambda: AccessNode.objects.filter(last_seen_at__isnull=False).exists(), what="the node reports")
         job = reach(launch_snapshot(subclient), lambda row: row.state == JobState.RUNNING)
         kill_job(job)
-        ended = wait(job, seconds=20)
+        ended = wait(job)
         assert ended.state == JobState.KILLED, picture()
     finally:
         farm.close()

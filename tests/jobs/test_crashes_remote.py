@@ -14,14 +14,15 @@ from policies.models import Media, Subclient
 from policies.services.media import update_media
 from tests.contracts.media_drivers import S3, SFTP, Driver
 from tests.interop.stock_ways import WAYS
+from tests.jobs.conftest import HeldCopies
 from tests.jobs.farm import PASSWORD, Farm, is_copying, picture, reach, until, wait
 
-pytestmark = [pytest.mark.slow, pytest.mark.interop, pytest.mark.usefixtures("slow_copies")]
+pytestmark = [pytest.mark.slow, pytest.mark.interop, pytest.mark.usefixtures("held_copies")]
 
 
 @pytest.mark.parametrize("driver", [S3, SFTP], ids=lambda driver: driver.name)
 def test_a_copy_to_a_remote_medium_survives_the_death_of_its_process(
-    driver: Driver, large_subclient: Subclient, farm: Farm, tmp_path: Path
+    driver: Driver, large_subclient: Subclient, farm: Farm, tmp_path: Path, held_copies: HeldCopies
 ) -> None:
     place = tmp_path / tmp_path.name
     stored = driver.file(place, "")
@@ -31,8 +32,9 @@ def test_a_copy_to_a_remote_medium_survives_the_death_of_its_process(
     assert wait(launch_snapshot(large_subclient)).state == JobState.COMPLETED, picture()
     copying = reach(launch_backup_copy(large_subclient), is_copying)
     assert copying.lease_pid
-    assert list(stored.glob("locks/*"))
+    until(lambda: list(stored.glob("locks/*")), what="it has its lock")
     os.kill(copying.lease_pid, signal.SIGKILL)
+    held_copies.go_on()
     ended = wait(copying)
     assert (ended.state, ended.attempt, ended.files_done) == (JobState.COMPLETED, 2, 2_000), picture()
     assert list(ended.attempts.values_list("state", flat=True)) == ["interrupted", "completed"], picture()
