@@ -82,7 +82,7 @@ def test_a_dump_that_is_cancelled_is_aborted_and_then_closed(
     dumping: Job, farm: Farm, server: Filer, tmp_path: Path
 ) -> None:
     kill_job(dumping)
-    ended = wait(dumping, seconds=10)
+    ended = wait(dumping)
     assert ended.state == JobState.KILLED, picture()
     assert server.asked_by_all()[-3:] == ["DATA_ABORT", "DATA_STOP", "CONNECT_CLOSE"]
     expect_nothing_advanced()

@@ -283,7 +283,7 @@ class Visit:
         self.processed = len(self.script.image) + (self.processed if self.script.goes_on_counting else 0)
         if self.script.hangs_after is not None:
             self.server.reached.set()
-            self.halted.wait(60)
+            self.halted.wait(120)
             data.close()
         elif self.script.dies_after is not None:
             self.cut()
@@ -298,7 +298,7 @@ class Visit:
             self.post(m.NOTIFY_DATA_READ, read)
             if self.script.hangs_after is not None:
                 self.server.reached.set()
-                self.halted.wait(60)
+                self.halted.wait(120)
                 return
             if self.script.dies_after is not None:
                 data.recv(self.script.dies_after)
