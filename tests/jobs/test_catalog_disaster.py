@@ -35,7 +35,7 @@ from policies.secrets import REPOSITORY_PASSWORD
 from snapcopy_site.lib.roles import Role
 from tests.factories import make_user
 from tests.job_factories import make_node
-from tests.jobs.farm import _forget_inherited_connections, configure, picture
+from tests.jobs.farm import _forget_inherited_connections, configure, is_let_go, picture, until
 from tests.jobs.here import run, work_off
 from tests.jobs.test_commands import as_json, command
 
@@ -173,6 +173,7 @@ def _killed_at_the_third_snapshot(job: Job, monkeypatch: pytest.MonkeyPatch) -> 
     child = os.fork()
     if child:
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+        until(lambda: is_let_go(job), what="its lock is free")
         return
     try:
         _forget_inherited_connections()
