@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Iterator, Sequence
@@ -40,11 +41,21 @@ def _serve(listening: socket.socket, answers: Sequence[bytes], heads: list[bytes
         except OSError:
             return
         with connection:
-            head = b""
-            while b"\r\n\r\n" not in head and (more := connection.recv(65536)):
-                head += more
-            if not head:
+            if not (head := _request(connection)):
                 continue
             heads.append(head)
             connection.sendall(answers[min(number, len(answers) - 1)])
             number += 1
+
+
+def _request(connection: socket.socket) -> bytes:
+    """The head of a request, once its body has come, too: a close before that would reset the answer away."""
+    got = b""
+    while b"\r\n\r\n" not in got and (more := connection.recv(65536)):
+        got += more
+    head, _, body = got.partition(b"\r\n\r\n")
+    length = re.search(rb"\r\ncontent-length: *(\d+)", head, re.IGNORECASE)
+    missing = int(length[1]) - len(body) if length else 0
+    while missing > 0 and (more := connection.recv(min(missing, 65536))):
+        missing -= len(more)
+    return head
