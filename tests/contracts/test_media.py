@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from jobs.engine.errors import EngineError, FileMissing, MediaRefused, MediaUnavailable, RepositoryDamaged
 from jobs.engine.media.base import Media
 from jobs.engine.media.registry import MEDIA
+from tests.forks import fork
 
 from .media_drivers import DRIVERS, WITHOUT_SERVER, Driver
 
@@ -156,7 +157,7 @@ def test_concurrent_puts_of_many_names_all_arrive(media: Media) -> None:
 def test_a_forked_child_uses_its_own_medium(driver: Driver, tmp_path: Path) -> None:
     parent = driver.open(tmp_path)
     parent.put("config", [b"parent"])
-    child = os.fork()
+    child = fork()
     if child == 0:
         code = 1
         try:
@@ -173,7 +174,7 @@ def test_a_forked_child_uses_its_own_medium(driver: Driver, tmp_path: Path) -> N
 def test_a_forked_child_may_use_the_medium_it_inherited(media: Media) -> None:
     """Readers of a copy are forked with the open medium in their hands, while the parent goes on using it."""
     media.put("config", [b"parent"])
-    child = os.fork()
+    child = fork()
     if child == 0:
         code = 1
         try:

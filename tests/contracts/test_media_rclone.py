@@ -17,6 +17,7 @@ from jobs.engine.media import rclone, rclone_server
 from jobs.engine.media.rclone import RcloneMedia, RcloneOptions, stock_rclone
 from jobs.engine.options import option_problems
 from jobs.engine.plan import Secret
+from tests.forks import fork
 
 PACK = "data/ab/" + "ab" * 32
 LOCAL = Secret("[here]\ntype = local\n")
@@ -69,7 +70,7 @@ def test_a_crashed_child_starts_again_by_itself(media: RcloneMedia, tmp_path: Pa
 def test_a_forked_reader_uses_the_child_of_its_parent_also_after_a_crash(media: RcloneMedia, tmp_path: Path) -> None:
     media.put(PACK, [b"x"])
     (serving,) = children_at(tmp_path)
-    reader = os.fork()
+    reader = fork()
     if reader == 0:
         code = 1
         try:

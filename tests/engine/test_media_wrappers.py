@@ -23,6 +23,7 @@ from jobs.engine.media.retrying import Retrying
 from jobs.engine.media.throttled import SMALL_BYTES, Throttled
 from jobs.engine.media.timed import Timed
 from jobs.engine.media.wrapping import Wrapper, transfers_of
+from tests.forks import fork
 
 from .odd_media import HeldClock, MemoryMedia, SlowMedia
 from .repositories import disk_at
@@ -182,7 +183,7 @@ def test_forked_processes_share_one_bandwidth(tmp_path: Path) -> None:
     children = []
     started = time.monotonic()
     for number in range(3):
-        child = os.fork()
+        child = fork()
         if not child:
             media = Throttled(disk_at(tmp_path), board=board, clock=SystemClock())
             media.put(f"data/{number}", [bytes(MIB)])
@@ -221,7 +222,7 @@ def test_the_places_of_a_process_that_was_killed_are_free_again(tmp_path: Path) 
     """Also before anybody has waited for it."""
     board = MediaBoard()
     reading, writing = os.pipe()
-    child = os.fork()
+    child = fork()
     if not child:
         board.enter(1)
         os.write(writing, b".")

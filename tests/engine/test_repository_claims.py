@@ -11,6 +11,7 @@ from jobs.engine.errors import ReaderLost
 from jobs.engine.ids import BlobId
 from jobs.engine.repository.claims import Claims
 from jobs.engine.repository.layout import BlobKind
+from tests.forks import fork
 
 
 def ids(count: int, seed: int = 1) -> list[BlobId]:
@@ -43,7 +44,7 @@ def test_two_processes_share_the_work_without_gap_or_overlap() -> None:
     reader, writer = os.pipe()
     children = []
     for number in range(2):
-        child = os.fork()
+        child = fork()
         if not child:
             mine = wanted[:]
             random.Random(number).shuffle(mine)
@@ -63,7 +64,7 @@ def test_two_processes_share_the_work_without_gap_or_overlap() -> None:
 def test_whoever_waits_for_a_claimer_that_died_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jobs.engine.repository.claims._PATIENCE_SECONDS", 0.05)
     claims = Claims()
-    pid = os.fork()
+    pid = fork()
     if not pid:
         claims._lock.acquire()
         os._exit(0)

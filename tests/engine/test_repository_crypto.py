@@ -26,6 +26,7 @@ from jobs.engine.repository.crypto import SEAL_BYTES, BrokenSealError, MasterKey
 from jobs.engine.repository.keys import ScryptCost, calibrated_cost
 from jobs.engine.repository.polynomial import is_irreducible, random_irreducible
 from jobs.engine.repository.repository import Repository
+from tests.forks import fork
 
 from .repositories import PASSWORD, QUICK, disk_at, fill, new_repository
 
@@ -67,7 +68,7 @@ def test_a_forked_child_never_uses_a_nonce_of_its_parent() -> None:
     sealer = Sealer(KEY)
     sealer.seal(b"x")
     reader, writer = os.pipe()
-    child = os.fork()
+    child = fork()
     if not child:
         os.write(writer, b"".join(sealer.seal(b"x")[:16] for _ in range(100)))
         os._exit(0)
@@ -192,7 +193,7 @@ def test_another_version_of_the_format_is_named() -> None:
 def test_a_repository_travels_to_another_process(tmp_path: Path) -> None:
     repository = new_repository(tmp_path / "r")
     filled = fill(repository)
-    child = os.fork()
+    child = fork()
     if not child:
         same = Repository(
             media=repository.media,

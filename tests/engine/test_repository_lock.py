@@ -21,6 +21,7 @@ from jobs.engine.repository.layout import FileKind
 from jobs.engine.repository.lock import LOST_SECONDS, RepositoryLock, locked
 from jobs.engine.repository.lock_file import STALE_SECONDS, Verdict, clear_locks, list_locks
 from jobs.engine.repository.repository import Repository
+from tests.forks import fork
 
 from .repositories import new_repository
 
@@ -265,7 +266,7 @@ def test_after_a_long_sleep_of_the_machine_the_lock_is_looked_at_before_going_on
 
 def test_a_forked_child_does_not_release_its_parents_lock(repository: Repository) -> None:
     lock = take(repository, exclusive=False)
-    child = os.fork()
+    child = fork()
     if not child:
         lock.release()
         os._exit(0)

@@ -27,6 +27,7 @@ from jobs.engine.repository.lock import locked
 from jobs.engine.repository.reader import BlobReader
 from jobs.engine.repository.repository import Repository
 from jobs.engine.repository.snapshot_file import find_snapshot_file, list_snapshot_files
+from tests.forks import fork
 
 from ..interop.restic import Restic
 from .repositories import PASSWORD, append, disk_at, new_repository, some_files
@@ -194,7 +195,7 @@ class KilledMedia(DiskMedia):
 
 def survives(media: DiskMedia) -> bool:
     """Prune in a child; False if it was killed."""
-    child = os.fork()
+    child = fork()
     if not child:
         try:
             pruned(media)
@@ -255,7 +256,7 @@ class Executioner:
 )
 def test_killed_between_its_stages_stock_restic_finds_no_error(path: Path, code: str) -> None:
     expected = contents(path)
-    child = os.fork()
+    child = fork()
     if not child:
         prune.run(EVERYTHING, disk_at(path), PASSWORD, Executioner(code), FreeRun(), QuickClock())
         os._exit(0)

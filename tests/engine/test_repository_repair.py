@@ -19,6 +19,7 @@ from jobs.engine.operations.repair import RebuildPlan, RebuildResult
 from jobs.engine.operations.rotation import Pace
 from jobs.engine.repository.layout import FileKind
 from jobs.engine.repository.repository import Repository
+from tests.forks import fork
 
 from ..interop.restic import Restic
 from .repositories import PASSWORD, append, disk_at, new_repository, some_files
@@ -146,7 +147,7 @@ class Dying:
 @pytest.mark.interop
 def test_killed_in_the_middle_of_a_rebuild_nothing_is_lost(path: Path) -> None:
     for moment in (3, 9, 100, 101):
-        child = os.fork()
+        child = fork()
         if not child:
             plan = RebuildPlan(read_all_packs=True)
             repair.rebuild_index(plan, disk_at(path), PASSWORD, NullSink(), Dying(moment), QuickClock())

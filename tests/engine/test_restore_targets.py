@@ -20,6 +20,7 @@ from jobs.engine.operations.restoring import files
 from jobs.engine.plan import Overwrite
 from tests.engine.repositories import new_repository
 from tests.engine.restores import Record, latest, leftovers, run_restore
+from tests.forks import fork
 from tests.interop.restic import Restic
 from tests.loopmounts import LoopMount
 from tests.odd_tree import Described, describe_tree
@@ -188,7 +189,7 @@ def test_hard_links_on_each_file_system_below_the_target(tmp_path: Path, restic:
 def as_nobody(repository: Path, target: Path, snapshot: FileId) -> list[str]:
     """Restore in a child that gave up root; its failures and notices."""
     reading, writing = os.pipe()
-    child = os.fork()
+    child = fork()
     if not child:
         try:
             os.setgroups([])

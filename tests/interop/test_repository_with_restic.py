@@ -30,6 +30,7 @@ from jobs.engine.repository.snapshot_file import (
     save_snapshot_file,
 )
 from jobs.engine.repository.tree import Node, NodeKind, join_tree, split_tree
+from tests.forks import fork
 
 from ..engine.repositories import PASSWORD, QUICK, append, disk_at, fill, new_repository, some_files
 from .restic import Restic
@@ -257,7 +258,7 @@ def test_the_lock_of_a_killed_restic_is_cleared_on_the_way(tmp_path: Path, resti
 
 def test_the_lock_of_a_killed_process_of_ours_is_stale_for_restic(tmp_path: Path, restic: Restic) -> None:
     repository = new_repository(tmp_path / "r")
-    child = os.fork()
+    child = fork()
     if not child:
         with locked(repository, exclusive=True):
             os.kill(os.getpid(), 9)

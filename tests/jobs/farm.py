@@ -23,6 +23,7 @@ from jobs.worker import die_with_parent
 from policies import services as configuration
 from policies.models import AccessNode, Copy, Subclient
 from policies.secrets import REPOSITORY_PASSWORD
+from tests.forks import fork
 
 PASSWORD: Final = "correct horse"
 NODE: Final = "one"
@@ -130,7 +131,7 @@ class Farm:
     def _start(self, name: str, work: Callable[[], None]) -> int:
         connections.close_all()
         parent = os.getpid()
-        pid = os.fork()
+        pid = fork()
         if pid == 0:
             _live(parent, work)
         self.pids[name] = pid

@@ -34,6 +34,7 @@ from policies.models import AccessNode, Copy, FileServer, Subclient
 from policies.secrets import REPOSITORY_PASSWORD
 from snapcopy_site.lib.roles import Role
 from tests.factories import make_user
+from tests.forks import fork
 from tests.job_factories import make_node
 from tests.jobs.farm import _forget_inherited_connections, configure, is_let_go, picture, until
 from tests.jobs.here import run, work_off
@@ -170,7 +171,7 @@ def test_s4_a_lost_catalog_comes_back_from_the_media_row_by_row_also_when_its_re
 
 def _killed_at_the_third_snapshot(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     """``kill -9`` of the process that works on it, in the middle of a transaction."""
-    child = os.fork()
+    child = fork()
     if child:
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
         until(lambda: is_let_go(job), what="its lock is free")

@@ -21,6 +21,7 @@ from jobs.services import CannotLaunch, launch_backup_copy, launch_secondary_cop
 from jobs.services.placing import lists_of, receiver_for
 from policies import services as configuration
 from policies.models import AccessNode, Copy, FileServer, Subclient
+from tests.forks import fork
 from tests.interop.restic import Restic
 from tests.job_factories import make_node, make_snapshot
 from tests.jobs.farm import PASSWORD, Farm, backup_copy_of, configure, picture, reach, until, wait
@@ -153,7 +154,7 @@ def test_a_stranger_on_the_transfer_port_is_hung_up_on_and_the_sender_still_serv
 
     with meeting._listening() as listener:
         port = listener.getsockname()[1]
-        pid = os.fork()
+        pid = fork()
         if pid == 0:
             code = 1
             try:

@@ -69,7 +69,7 @@ def fork_worker(run: Callable[[], None], *, keep_fds: frozenset[int]) -> WorkerP
     The child ends with code 0 when ``run`` returns and 1 when it raises; ``run`` reports errors itself.
     """
     parent = os.getpid()
-    _let_threads_end()
+    let_threads_end()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
@@ -84,7 +84,7 @@ def fork_worker(run: Callable[[], None], *, keep_fds: frozenset[int]) -> WorkerP
         os._exit(code)
 
 
-def _let_threads_end() -> None:
+def let_threads_end() -> None:
     """Wait for threads that are over for Python, but not yet for the libraries they used.
 
     A thread that was joined still runs what libraries do at its end. OpenSSL takes a lock of the whole process there:
