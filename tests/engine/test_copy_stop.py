@@ -29,6 +29,7 @@ from tests.interop.restic import Restic
 from tests.odd_tree import describe_tree
 
 from .copying import Copier, StopWhen, grow_tree
+from .readers import descriptors_of, ignores_interrupts, readers_of, wait_for, wait_for_the_end_of
 
 PACK_BYTES = 256 << 10
 SOON_SECONDS = 20.0
@@ -66,21 +67,6 @@ def slow_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Worker, "step", step)
 
 
-def readers_of(pid: int) -> list[int]:
-    """Forks of a process: children that were never given a program of their own."""
-    command = _command(pid)
-    with open(f"/proc/{pid}/task/{pid}/children") as children:
-        return [child for child in map(int, children.read().split()) if command and _command(child) == command]
-
-
-def _command(pid: int) -> bytes:
-    """The command line; empty for a process that ended."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return b""
-
-
 def new_bytes_of_a_first_copy(base: Path, source: Path) -> int:
     (base / "fresh").mkdir()
     return Copier(base / "fresh", at_top=True).copy(source).counters.bytes_new
@@ -88,32 +74,6 @@ def new_bytes_of_a_first_copy(base: Path, source: Path) -> int:
 
 def stored_packs(copier: Copier) -> int:
     return sum(1 for path in (copier.path / "data").rglob("*") if path.is_file())
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.005)
-
-
-def descriptors_of(pid: int) -> set[str]:
-    """What it has open, but for what it closes at this moment."""
-    names: set[str] = set()
-    for entry in os.scandir(f"/proc/{pid}/fd"):
-        with contextlib.suppress(FileNotFoundError):
-            names.add(os.readlink(entry.path))
-    return names
-
-
-def ignores_interrupts(pid: int) -> bool:
-    """It has settled: signals are its own."""
-    (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigIgn:"))
-    return bool(int(line.split()[1], 16) >> (signal.SIGINT - 1) & 1)
-
-
-def wait_for_the_end_of(readers: list[int]) -> None:
-    wait_for(lambda: not any(map(_command, readers)))
 
 
 @needs_restic
