@@ -52,7 +52,7 @@ def holds_of(snapshots: Iterable[Snapshot], *, now: datetime | None = None) -> d
     ids = [snapshot.pk for snapshot in known]
     subclients = {snapshot.subclient_id for snapshot in known}
     bases = (_bases(subclients), _bases_of_transfers(subclients))
-    for found in (_mounted(ids), _awaited(ids), *bases, _in_use(ids), _drilled(ids, subclients)):
+    for found in (_mounted(ids), _awaited(ids), *bases, _in_use(ids, subclients)):
         for snapshot_id, one in found:
             held[snapshot_id].append(one)
     return {snapshot_id: held[snapshot_id] for snapshot_id in ids if snapshot_id in held}
@@ -121,18 +121,21 @@ def _bases_of_transfers(subclients: set[int]) -> Iterator[tuple[int, Held]]:
         yield snapshot_id, Held(hold=Hold.BASE, sentence=f"the next transfer to {name} starts from it")
 
 
-def _in_use(ids: list[int]) -> Iterator[tuple[int, Held]]:
+def _in_use(ids: list[int], subclients: set[int]) -> Iterator[tuple[int, Held]]:
     """A snapshot job that launched its inline copies has done its own part, be they over before it awaits them.
 
     What was aged before a copy began is not compared with: the copy looks at its parent on the medium instead.
     """
-    jobs = Job.objects.filter(state__in=states.ACTIVE, snapshot__in=ids, awaits_children=False)
-    jobs = jobs.exclude(operation__in=(Operation.MOUNT, Operation.UNMOUNT, Operation.DRILL))
+    drills = Q(operation=Operation.DRILL, subclient__in=subclients)
+    jobs = Job.objects.filter(Q(snapshot__in=ids) | drills, state__in=states.ACTIVE, awaits_children=False)
+    jobs = jobs.exclude(operation__in=(Operation.MOUNT, Operation.UNMOUNT))
     jobs = jobs.exclude(operation=Operation.SNAPSHOT, children__isnull=False)
     jobs = jobs.exclude(_READS_SOMETHING_ELSE)
-    for snapshot_id, job in jobs.order_by("pk").values_list("snapshot", "pk"):
-        if snapshot_id is not None:
-            yield snapshot_id, Held(hold=Hold.RUNNING, sentence=f"job {job} works on it")
+    found = jobs.order_by("pk").values_list("pk", "operation", "snapshot", "parameters__backup_copies")
+    for job, operation, snapshot_id, drilled in found:
+        is_drill = operation == Operation.DRILL
+        for used in _drilled(drilled or [], ids) if is_drill else (snapshot_id,):
+            yield used, Held(hold=Hold.RUNNING, sentence=f"job {job} works on it")
     compared = BackupCopy.objects.filter(
         state=CopyState.COPYING, parent__snapshot__in=ids, parent__snapshot__aged_at__isnull=True
     )
@@ -140,10 +143,7 @@ def _in_use(ids: list[int]) -> Iterator[tuple[int, Held]]:
         yield snapshot_id, Held(hold=Hold.RUNNING, sentence=f"job {job} compares with it")
 
 
-def _drilled(ids: list[int], subclients: set[int]) -> Iterator[tuple[int, Held]]:
+def _drilled(rows: list[int], ids: list[int]) -> Iterable[int]:
     """The snapshots of all backup copies that are drilled. A drill looks at none that was aged before it began."""
-    drills = Job.objects.filter(operation=Operation.DRILL, state__in=states.ACTIVE, subclient__in=subclients)
-    for job, rows in drills.order_by("pk").values_list("pk", "parameters__backup_copies"):
-        compared = BackupCopy.objects.filter(pk__in=rows or [], snapshot__in=ids, snapshot__aged_at__isnull=True)
-        for snapshot_id in compared.order_by("snapshot").values_list("snapshot", flat=True).distinct():
-            yield snapshot_id, Held(hold=Hold.RUNNING, sentence=f"job {job} works on it")
+    compared = BackupCopy.objects.filter(pk__in=rows, snapshot__in=ids, snapshot__aged_at__isnull=True)
+    return compared.order_by("snapshot").values_list("snapshot", flat=True).distinct()
