@@ -28,7 +28,7 @@ _ON_A_NODE: Final = (JobState.QUEUED, JobState.RUNNING)
 
 def waits_for_medium(job: Job) -> str:
     """What the job has to wait for, as a sentence; empty = it may go."""
-    media = media_of(job)
+    media = media_of(job) | _media_of_trees(job)
     if not media:
         return ""
     others = Job.objects.exclude(pk=job.pk)
@@ -61,8 +61,6 @@ def media_of(job: Job) -> set[int]:
         return {job.media_id} if job.media_id else set()
     if job.operation == Operation.RESTORE:
         return {job.backup_copy.media_id} if job.backup_copy else set()
-    if job.operation == Operation.CATALOG:
-        return set(_on_media().filter(snapshot__subclient=job.subclient_id).values_list("media", flat=True))
     if job.operation == Operation.DRILL:
         return set(job.parameters.get(MEDIA, ()))
     if job.operation == Operation.BACKUP_COPY and job.copy is not None:
@@ -82,8 +80,15 @@ def _uses(media: set[int]) -> Q:
     )
 
 
+def _media_of_trees(job: Job) -> set[int]:
+    """A catalog job reads trees on media where they tell more than the storage does; which ones, the job finds out."""
+    if job.operation != Operation.CATALOG:
+        return set()
+    return set(_on_media().filter(snapshot__subclient=job.subclient_id).values_list("media", flat=True))
+
+
 def _catalogues(media: set[int]) -> Q:
-    """Trees are read where they tell more than the storage does; which ones, the job finds out."""
+    """Jobs that may read trees there."""
     return Q(
         operation=Operation.CATALOG, subclient__in=_on_media().filter(media__in=media).values("snapshot__subclient")
     )
