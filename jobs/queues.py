@@ -118,14 +118,21 @@ def _offer_key(key: str) -> str:
 
 
 def stop_hard(job: Job) -> None:
-    """Have the job's worker kill its process at once, without asking it. Harmless if it is gone already."""
+    """Have the job's worker kill its process at once, without asking it. Harmless if it is gone already.
+
+    A node that was told more than once works under any of the ids, also under one that the row does not count yet.
+    """
     if job.node is None:
         return
     name = light_queue(job.node) if is_light(job) else heavy_queue(job.node)
-    try:
-        send_stop_job_command(django_rq.get_queue(name).connection, f"job-{job.pk}-{job.attempt}-{job.enqueues}")
-    except (redis.RedisError, NoSuchJobError, InvalidJobOperation) as error:
-        logger.info("Job %s was not stopped by its worker: %s", job.pk, error)
+    for number in range(job.enqueues + 1, 0, -1):
+        try:
+            send_stop_job_command(django_rq.get_queue(name).connection, _rq_id(job, number))
+        except (NoSuchJobError, InvalidJobOperation) as error:
+            logger.debug("Job %s is not worked on under that id: %s", job.pk, error)
+        except redis.RedisError as error:
+            logger.info("Job %s was not stopped by its worker: %s", job.pk, error)
+            return
 
 
 def enqueue_lock_clearing(node: AccessNode, media_id: int) -> None:
@@ -151,7 +158,7 @@ def enqueue(job_id: int) -> bool:
         django_rq.get_queue(queue).enqueue(
             TASK,
             args=(job.pk, job.attempt),
-            job_id=f"job-{job.pk}-{job.attempt}-{number}",
+            job_id=_rq_id(job, number),
             job_timeout=-1,
             result_ttl=0,
             failure_ttl=3600,
@@ -163,3 +170,7 @@ def enqueue(job_id: int) -> bool:
         return False
     Job.objects.filter(pk=job.pk, attempt=job.attempt).update(enqueued_at=timezone.now(), enqueues=number)
     return True
+
+
+def _rq_id(job: Job, number: int) -> str:
+    return f"job-{job.pk}-{job.attempt}-{number}"
