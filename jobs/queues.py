@@ -125,9 +125,10 @@ def stop_hard(job: Job) -> None:
     if job.node is None:
         return
     name = light_queue(job.node) if is_light(job) else heavy_queue(job.node)
+    connection = django_rq.get_queue(name).connection
     for number in range(job.enqueues + 1, 0, -1):
         try:
-            send_stop_job_command(django_rq.get_queue(name).connection, _rq_id(job, number))
+            send_stop_job_command(connection, _rq_id(job, number))
         except (NoSuchJobError, InvalidJobOperation) as error:
             logger.debug("Job %s is not worked on under that id: %s", job.pk, error)
         except redis.RedisError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from django.db import transaction
 
@@ -17,6 +18,8 @@ from jobs.runner.references import ref_from_row, ref_of_replica
 from policies.models import AccessNode
 from policies.resolve import build_engine
 
+_TO_GO: Final = "the snapshot is to be deleted"
+
 
 @contextmanager
 def open_held(
@@ -28,13 +31,13 @@ def open_held(
     Raises SnapshotMissing where it is gone, or no storage that holds it is reached; what its engine raises.
     """
     found = [one for one in sources_of(snapshot, node=node) if one.kind is not SourceKind.MEDIA]
-    obstacles = {one.copy.pk: one.candidate.obstacle for one in found}
-    if but_no_aged and _is_aged(snapshot):
-        aged = {one.copy.pk: "the snapshot is to be deleted" for one in found if one.kind is SourceKind.SNAPSHOT}
-        obstacles |= {copy: why for copy, why in aged.items() if not obstacles[copy]}
-    source = next((one for one in found if not obstacles[one.copy.pk]), None)
+    is_to_go = but_no_aged and _is_aged(snapshot)
+    obstacles = [
+        one.candidate.obstacle or (_TO_GO if is_to_go and one.kind is SourceKind.SNAPSHOT else "") for one in found
+    ]
+    source = next((one for one, why in zip(found, obstacles, strict=True) if not why), None)
     if source is None:
-        why = "; ".join(obstacles.values())
+        why = "; ".join(obstacles)
         raise SnapshotMissing(f"{snapshot.name} cannot be read here{f': {why}' if why else ''}.")
     replica = source.replica
     server = replica.file_server if replica is not None else snapshot.subclient.file_server
