@@ -200,12 +200,18 @@ def test_P7_pinned_cataloging_frozen_and_in_use_keep_it(subclient: Subclient) ->
     assert apply_spool(subclient) == [], "its deletion is under way"
 
 
-def test_P7_the_next_copy_does_not_hold_up_a_deletion_that_was_decided_before_it_began(subclient: Subclient) -> None:
+def copied_and_to_go(subclient: Subclient) -> tuple[BackupCopy, Job]:
+    """A copy of a snapshot on the storage, and the job that is to delete the snapshot and has not begun."""
     run(launch_snapshot(subclient))
     snapshot = Snapshot.objects.get()
     BackupCopy.objects.filter(snapshot=snapshot).delete()
     copied = make_backup_copy(snapshot, backup_copy_of(subclient))
     (deletion,) = apply_spool(subclient)
+    return copied, deletion
+
+
+def test_P7_the_next_copy_does_not_hold_up_a_deletion_that_was_decided_before_it_began(subclient: Subclient) -> None:
+    copied, deletion = copied_and_to_go(subclient)
     newer = make_snapshot(subclient, n=1)
     copying = make_job(operation=Operation.BACKUP_COPY, state=JobState.RUNNING, subclient=subclient, snapshot=newer)
     row = make_backup_copy(newer, backup_copy_of(subclient), state=CopyState.TO_BE_COPIED)
@@ -216,13 +222,11 @@ def test_P7_the_next_copy_does_not_hold_up_a_deletion_that_was_decided_before_it
 
 
 def test_P7_a_copy_that_another_backup_copy_feeds_holds_no_snapshot(subclient: Subclient, tmp_path: Path) -> None:
-    run(launch_snapshot(subclient))
-    snapshot = Snapshot.objects.get()
-    BackupCopy.objects.filter(snapshot=snapshot).delete()
-    make_backup_copy(snapshot, backup_copy_of(subclient))
-    (deletion,) = apply_spool(subclient)
+    copied, deletion = copied_and_to_go(subclient)
     fed = add_fed_copy(tmp_path, subclient)
-    make_job(operation=Operation.BACKUP_COPY, state=JobState.RUNNING, subclient=subclient, copy=fed, snapshot=snapshot)
+    make_job(
+        operation=Operation.BACKUP_COPY, state=JobState.RUNNING, subclient=subclient, copy=fed, snapshot=copied.snapshot
+    )
     work_off()
     deletion.refresh_from_db()
     assert deletion.state == JobState.COMPLETED, picture()
